@@ -1,0 +1,1 @@
+"""The compression methods: pure kernels on tensors, and frozen dataclasses that apply them to layers."""

@@ -1,0 +1,39 @@
+"""What calibration measures of a layer's inputs, one batch at a time."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Statistic(Protocol):
+    """Something summed over the inputs of one layer."""
+
+    def __init__(self, layer: nn.Linear) -> None: ...
+
+    def add(self, inputs: Tensor) -> None:
+        """Take in the inputs `[..., d_in]` of one batch."""
+        ...
+
+
+class SquaredInputs:
+    """The sum over tokens of each input's square, `[d_in]` float32, and how many tokens there were."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.sum = torch.zeros(layer.in_features, device=layer.weight.device)
+        self.tokens = 0
+
+    def add(self, inputs: Tensor) -> None:
+        """Take in the inputs `[..., d_in]` of one batch."""
+        flat = inputs.flatten(0, -2).float()
+        self.sum += flat.square().sum(0)
+        self.tokens += len(flat)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean square of each input, `[d_in]`."""
+        if not self.tokens:
+            raise ValueError("no inputs were measured; calibrate with at least one batch")
+        return self.sum / self.tokens

