@@ -1,0 +1,144 @@
+"""Fixtures of the benches: the lab of each scale, and the way from an interval to a test's outcome."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator
+
+import pytest
+import torch
+
+from bench.evidence import Row, recorded_verdict
+from bench.lab import Lab, Measured
+from bench.progress import SessionProgress
+from bench.settings import report_folder, settings
+from bench.statistics import Interval, mean
+from bench.verdicts import Region, Verdict, judge
+from conftest import ROWS
+from models.errors import InputError
+
+Conclude = Callable[..., None]
+OTHER_PASSES = 1
+"""The dense model's own."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every claim at the embedded and at the GPU scale, or at the paper's."""
+    if "lab" not in metafunc.fixturenames:
+        return
+    scales: list = ["embedded", pytest.param("gpu", marks=pytest.mark.gpu)]
+    if metafunc.config.getoption("scale") == "paper":
+        scales = ["paper"]
+    metafunc.parametrize("lab", scales, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def progress(request: pytest.FixtureRequest) -> Generator[SessionProgress, None, None]:
+    """A bar over the distinct methods of the selected tests."""
+    methods = {
+        repr(value)
+        for item in request.session.items
+        for name, value in getattr(getattr(item, "callspec", None), "params", {}).items()
+        if name in ("method", "protected", "control")
+    }
+    bar = SessionProgress(request.config, len(methods) + OTHER_PASSES)
+    yield bar
+    bar.close()
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest, progress: SessionProgress) -> Lab:
+    """The model and text of one scale, loaded once."""
+    chosen = settings(request.config, request.param)
+    if chosen.device.startswith("cuda") and not torch.cuda.is_available() and not request.config.getoption("device"):
+        pytest.skip(
+            f"the {chosen.scale} scale needs a CUDA GPU and this machine has none; "
+            "where there is one, run: pytest bench -m gpu"
+        )
+    folder = report_folder(request.config, chosen.scale)
+    try:
+        return Lab.build(chosen, folder, resume=request.config.getoption("resume"), progress=progress)
+    except InputError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+@pytest.fixture
+def conclude(request: pytest.FixtureRequest, lab: Lab) -> Conclude:
+    """Judge an interval, leave the evidence, and end the test as the verdict says.
+
+    A claim that is on record as not reproduced for this very model fails its test only when it stops being so.
+    """
+    claim = request.node.get_closest_marker("claim").args[0]
+
+    def finish(
+        row: str, statistic: str, interval: Interval, accept: Region, *, measured: Measured | None = None,
+        doubt: str = "", decide: str = "more documents (--effort=thorough)", details: dict | None = None,
+    ) -> None:  # fmt: skip
+        verdict = Verdict.INCONCLUSIVE if doubt else judge(interval, accept)
+        reason = doubt or (f"the interval straddles the boundary; {decide} would decide" if undecided(verdict) else "")
+        entry = Row(
+            row, claim, verdict.value, reason, measured.method if measured else "", statistic,
+            interval.value, _finite(interval.low), _finite(interval.high), _finite(accept.low), _finite(accept.high),
+            details={**(_described(lab, measured) if measured else {}), **(details or {})},
+            seconds=round(measured.seconds, 2) if measured else 0.0, peak_bytes=measured.peak_bytes if measured else 0,
+            **_origin(lab),
+        )  # fmt: skip
+        request.node.stash.setdefault(ROWS, []).append(entry)
+        _end(request.config, entry, verdict, f"{row}: {statistic} is {interval}, accepted {accept}")
+
+    return finish
+
+
+def undecided(verdict: Verdict) -> bool:
+    """Whether more of something would help."""
+    return verdict is Verdict.INCONCLUSIVE
+
+
+def _finite(bound: float) -> float | None:
+    return float(bound) if math.isfinite(bound) else None
+
+
+def _origin(lab: Lab) -> dict:
+    return {
+        "scale": lab.settings.scale, "model": lab.decoder.name, "model_sha256": lab.decoder.sha256,
+        "text": str(lab.settings.text.name) if lab.settings.text else "Wikipedia sample",
+        "text_sha256": lab.corpus.sha256, "protocol": lab.protocol, "documents": len(lab.windows.segments),
+        "tokens": lab.windows.token_count, "seed": lab.settings.seed,
+    }  # fmt: skip
+
+
+def _described(lab: Lab, measured: Measured) -> dict:
+    """What the plots and tables need of a curve: means over documents with intervals."""
+    curve, resamples = measured.curve, lab.settings.resamples
+    columns = {name: curve.by_document(name) for name in curve.tokens}
+    columns["loss_change"] = columns["loss"] - columns["dense_loss"]
+    series = {
+        name: [_triple(mean(values[:, i], resamples=resamples)) for i in range(len(curve.contexts))]
+        for name, values in columns.items()
+    }
+    return {
+        "contexts": list(curve.contexts), "series": series, "summary": measured.summary,
+        "positions": curve.positions.tolist(), "resolved": curve.resolved.mean(0).round(6).tolist(),
+    }  # fmt: skip
+
+
+def _triple(interval: Interval) -> list[float]:
+    return [interval.value, interval.low, interval.high]
+
+
+def _end(config: pytest.Config, row: Row, verdict: Verdict, message: str) -> None:
+    folders = [report_folder(config, row.scale), config.rootpath / "reports" / row.scale]
+    before = config.stash.setdefault(BEFORE, {}).setdefault(
+        (row.row, row.scale), recorded_verdict(folders, row.row, row.model_sha256)
+    )
+    if verdict is Verdict.INCONCLUSIVE:
+        pytest.xfail(f"inconclusive: {message}; {row.reason}")
+    if before is Verdict.NOT_REPRODUCED and verdict is Verdict.REPRODUCED:
+        pytest.fail(f"on record as not reproduced, and now reproduced: {message}", pytrace=False)
+    if verdict is Verdict.NOT_REPRODUCED:
+        outcome = pytest.xfail if before is Verdict.NOT_REPRODUCED else pytest.fail
+        outcome(f"not reproduced: {message}")
+
+
+BEFORE = pytest.StashKey[dict]()
+"""What was on record when the session first asked."""

@@ -1,0 +1,73 @@
+"""How far one model's predictions are from another's, token by token, from final hidden states.
+
+The output matrix is not compressed, so a dense model's final hidden states (576 numbers a token for SmolLM2)
+stand for its logits (49,152): logits are recomputed for a few tokens at a time and never held for a context.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+CHUNK_BYTES = 24 << 20
+"""Of one chunk's logits; four such buffers are alive at once."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Per token, in nats where it is not a share. p is the compressed model, q the dense one."""
+
+    kl: Tensor
+    """D(p‖q), the paper's direction (Wang et al. 2024, eq. 6)."""
+    reverse_kl: Tensor
+    """D(q‖p)."""
+    agreement: Tensor
+    """1 where both have the same most likely token, else 0."""
+    loss: Tensor
+    """-ln p(next token)."""
+    dense_loss: Tensor
+    """-ln q(next token)."""
+
+
+NAMES = tuple(f.name for f in fields(Predictions))
+
+
+@torch.inference_mode()
+def compare(head: nn.Linear, hidden: Tensor, dense_hidden: Tensor, labels: Tensor) -> Predictions:
+    """Both models' predictions against each other and against the text.
+
+    Args:
+        head: from hidden states to logits, the same for both.
+        hidden, dense_hidden: `[tokens, width]`.
+        labels: `[tokens]`, the token that follows each.
+
+    Returns:
+        Five float32 tensors `[tokens]`. Memory is four chunks of logits, whatever the number of tokens.
+    """
+    chunk = max(1, CHUNK_BYTES // (4 * head.weight.shape[0]))
+    parts = [
+        _compare(head, *(x.to(head.weight.device) for x in part))
+        for part in zip(hidden.split(chunk), dense_hidden.split(chunk), labels.split(chunk), strict=True)
+    ]
+    return Predictions(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
+
+
+def log_probabilities(head: nn.Linear, hidden: Tensor) -> Tensor:
+    """Natural log of the next token's probabilities, `[tokens, width]` -> float32 `[tokens, vocabulary]`."""
+    logits = head(hidden.to(head.weight.dtype)).float()
+    return logits.sub_(logits.logsumexp(-1, keepdim=True))
+
+
+def _compare(head: nn.Linear, hidden: Tensor, dense_hidden: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+    log_p, log_q = log_probabilities(head, hidden), log_probabilities(head, dense_hidden)
+    agreement = (log_p.argmax(-1) == log_q.argmax(-1)).float()
+    loss, dense_loss = (-x.gather(1, labels[:, None])[:, 0] for x in (log_p, log_q))
+    gap = log_p - log_q
+    p, q = log_p.exp_(), log_q.exp_()
+    # Each distribution sums to one only up to rounding; with its own sum taken out, the error is of second order.
+    surplus = p.sum(-1) - q.sum(-1)
+    forward = (p.mul_(gap)).sum(-1) - surplus
+    reverse = -(q.mul_(gap)).sum(-1) + surplus
+    return forward, reverse, agreement, loss, dense_loss

@@ -1,0 +1,115 @@
+"""The suite as a pytest plugin: options, markers, and one hook that writes evidence as each test ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from dataclasses import asdict
+
+import pytest
+
+from bench import evidence, report
+from bench.settings import add_options, report_folder
+from bench.verdicts import Verdict
+
+RUN = pytest.StashKey[str]()
+SCALES = pytest.StashKey[set[str]]()
+"""Scales for which this session wrote evidence."""
+ROWS = pytest.StashKey[list[evidence.Row]]()
+"""Of a test: the results it came to."""
+MARKERS = (
+    "claim(id): the claim of a paper that the test measures",
+    "gpu: the GPU scale; runs with -m gpu and skips where there is no CUDA device",
+    "slow: takes longer than the rest of tests/ together",
+)
+pytest_plugins = ("pytester",)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the suite's options."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register markers and the session's state."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    config.stash[SCALES] = set()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what is measured and how thoroughly."""
+    options = config.option
+    return f"compression claims: scale {options.scale}, effort {options.effort}, model {options.model or 'embedded'}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the GPU scale to `-m gpu`."""
+    if config.getoption("markexpr"):
+        return
+    gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if gpu:
+        config.hook.pytest_deselected(items=gpu)
+        items[:] = [item for item in items if item not in gpu]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Generator[None, pytest.TestReport, pytest.TestReport]:  # noqa: E501
+    """Hang a test's results on its report, which travels from worker processes too."""
+    found = yield
+    rows = [asdict(row) for row in item.stash.get(ROWS, [])] if call.when == "call" else []
+    if found.skipped and not hasattr(found, "wasxfail") and (row := _not_run(item, found)):
+        rows = [asdict(row)]
+    found.evidence = rows  # type: ignore[attr-defined]
+    return found
+
+
+def _not_run(item: pytest.Item, found: pytest.TestReport) -> evidence.Row | None:
+    """A row for a test that was skipped, unless that is for want of its scale's device."""
+    marker, lab = item.get_closest_marker("claim"), getattr(item, "funcargs", {}).get("lab")
+    name = re.search(r"\[(?:(?:embedded|gpu|paper)-)?(.+?)(?:-(?:embedded|gpu|paper))?\]$", item.name)
+    if marker is None or lab is None or name is None:
+        return None
+    reason = found.longrepr[2] if isinstance(found.longrepr, tuple) else str(found.longrepr)
+    return evidence.Row(
+        name[1], marker.args[0], Verdict.NOT_RUN.value, reason.removeprefix("Skipped: "), scale=lab.settings.scale,
+        model=lab.decoder.name, model_sha256=lab.decoder.sha256,
+    )  # fmt: skip
+
+
+class Recorder:
+    """Writes the evidence of every report that reaches the process which has the terminal."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Append one line a result, and the header before the first."""
+        for row in getattr(report, "evidence", []):
+            folder = report_folder(self.config, row["scale"])
+            if row["scale"] not in self.config.stash[SCALES]:
+                header = evidence.run_header({k: str(v) for k, v in vars(self.config.option).items() if k in OPTIONS})
+                self.config.stash[RUN] = header["run"]
+                evidence.append(folder, "run", header)
+                self.config.stash[SCALES].add(row["scale"])
+            evidence.append(folder, "row", {**row, "run": self.config.stash[RUN]})
+
+
+OPTIONS = ("scale", "effort", "model", "text", "contexts", "device", "keyword", "markexpr")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Record evidence in one process only."""
+    if not hasattr(session.config, "workerinput"):
+        session.config.pluginmanager.register(Recorder(session.config))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write the pages of what was measured, and print the matrix."""
+    for scale in sorted(config.stash[SCALES]):
+        folder = report_folder(config, scale)
+        evidence.compact(folder)
+        report.write(folder)
+        terminalreporter.section(f"claims, {scale} scale")
+        terminalreporter.write_line(report.summary(evidence.read(folder)))
+        terminalreporter.write_line(f"pages and evidence: {folder}")
