@@ -107,7 +107,8 @@ class _GivenMasks(Method):
 
 def layer_generator(seed: int, name: str) -> torch.Generator:
     """A random generator that depends on the seed and the layer's name, and on nothing else."""
-    return torch.Generator().manual_seed(seed * 2**32 + zlib.crc32(name.encode()))
+    # torch's CPU generator takes in 32 bits of a seed; both parts must be in those.
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
 
 
 @dataclass(frozen=True)

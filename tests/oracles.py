@@ -1,0 +1,39 @@
+"""Slow, obvious, float64 references."""
+
+import numpy as np
+
+
+def round_to_nearest(weight: np.ndarray, bits: int, group: int, symmetric: bool) -> np.ndarray:
+    """One weight at a time, in float64, groups along rows."""
+    out = np.zeros(weight.shape, dtype=np.float64)
+    for i, row in enumerate(weight.astype(np.float64)):
+        for start in range(0, len(row), group):
+            members = row[start : start + group]
+            if symmetric:
+                top = 2 ** (bits - 1) - 1
+                scale, zero, low, high = max(abs(members)) / top, 0, -top, top
+            else:
+                lowest, highest = min(0.0, members.min()), max(0.0, members.max())
+                low, high = 0, 2**bits - 1
+                scale = (highest - lowest) / high
+                zero = 0 if scale == 0 else round(-lowest / scale)
+            for j, value in enumerate(members):
+                code = 0 if scale == 0 else min(max(round(value / scale) + zero, low), high) - zero
+                out[i, start + j] = code * scale
+    return out
+
+
+def lowest(scores: np.ndarray, count: int) -> np.ndarray:
+    """Mask of the `count` lowest scores of a vector, the first of equal ones."""
+    order = sorted(range(len(scores)), key=lambda i: (scores[i], i))
+    mask = np.zeros(len(scores), dtype=bool)
+    mask[order[:count]] = True
+    return mask
+
+
+def kl(p_logits: np.ndarray, q_logits: np.ndarray) -> np.ndarray:
+    """D(p‖q) row by row in float64, from the definition."""
+    p_logits, q_logits = p_logits.astype(np.float64), q_logits.astype(np.float64)
+    p = np.exp(p_logits) / np.exp(p_logits).sum(-1, keepdims=True)
+    q = np.exp(q_logits) / np.exp(q_logits).sum(-1, keepdims=True)
+    return (p * np.log(p / q)).sum(-1)
