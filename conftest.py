@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 
 from bench import evidence, report
-from bench.settings import add_options, report_folder
+from bench.settings import add_options, report_folder, settings
 from bench.verdicts import Verdict
 
 RUN = pytest.StashKey[str]()
@@ -35,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     config.stash[SCALES] = set()
+    settings(config, "embedded")  # a bad option is named before anything starts
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -54,7 +55,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Generator[None, pytest.TestReport, pytest.TestReport]:  # noqa: E501
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Hang a test's results on its report, which travels from worker processes too."""
     found = yield
     rows = [asdict(row) for row in item.stash.get(ROWS, [])] if call.when == "call" else []

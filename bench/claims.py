@@ -27,7 +27,9 @@ class Claim:
 
 LONG_CONTEXT = Paper("long-context", "Evaluating Zero-Shot Long-Context LLM Compression", "LLaMA-2-7B-32K, WikiText")
 KRONY_PT = Paper("krony-pt", "Kronecker Products and GPT2 (Krony-PT)", "GPT-2 124M, OpenWebText")
-SURVEY = Paper("survey", "A Brief Survey of Model Compression in Language Models", "OPT-125M and the surveyed papers' models")
+SURVEY = Paper(
+    "survey", "A Brief Survey of Model Compression in Language Models", "OPT-125M and the surveyed papers' models"
+)
 SMALL_MODELS = Paper("small-models", "Exploring the Limits of Small Language Models", "T5 Tiny to Base, C4, GLUE MNLI")
 PAPERS = (LONG_CONTEXT, KRONY_PT, SURVEY, SMALL_MODELS)
 
@@ -59,10 +61,10 @@ _TEXTS = {
     SURVEY: (
         ("SV1", "experiment", "GPTQ in groups of 128: 8 and 4 bits nearly unaffected, 3 degraded, 2 unusable."),
         ("SV2", "experiment", "Bits per byte is not a rescaling of byte perplexity."),
-        ("SV3", "pruning", "Magnitude pruning drops seriously without retraining; Wanda and SparseGPT stay performant."),
+        ("SV3", "pruning", "Magnitude pruning drops seriously without retraining; Wanda, SparseGPT stay performant."),
         ("SV4", "Wanda", "Comparison groups: per output beats per layer beats global, already for magnitude."),
         ("SV5", "Mishra 2021", "2:4 sparsity accelerates where hardware has it; unstructured sparsity does not."),
-        ("SV6", "LLM-Pruner", "Structured pruning gives speed but loses more quality than unstructured at equal count."),
+        ("SV6", "LLM-Pruner", "Structured pruning gives speed, loses more quality than unstructured at equal count."),
         ("SV7", "low rank", "Fisher-weighted SVD beats SVD at equal rank; low-rank plus sparse beats either alone."),
         ("SV8", "Noach & Goldberg 2020", "SVD followed by feature distillation recovers what SVD alone loses."),
         ("SV9", "GPTQ", "GPTQ beats round-to-nearest at equal bits and groups."),
@@ -71,7 +73,7 @@ _TEXTS = {
         ("SV12", "LLM.int8()", "With outlier features kept in higher precision, 8-bit inference loses nothing."),
         ("SV13", "Deep Compression", "Prune, quantize and Huffman-code: the real compression ratio against quality."),
         ("SV14", "lottery ticket", "A sparse subnetwork trained from its own initialisation reaches dense accuracy."),
-        ("SV15", "distillation", "Soft targets help; reverse against forward KL; students lose more out of distribution."),
+        ("SV15", "distillation", "Soft targets help; reverse against forward KL; students lose out of distribution."),
         ("SV16", "step by step", "Rationales as a second target beat labels alone with less data."),
         ("SV17", "ZeroQuant-FP", "W4A8 in floating point against integers at equal bits."),
         ("SV18", "LoRA", "Ranks as low as 1–2 suffice for fine-tuning."),

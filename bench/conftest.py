@@ -57,7 +57,7 @@ def lab(request: pytest.FixtureRequest, progress: SessionProgress) -> Lab:
         )
     folder = report_folder(request.config, chosen.scale)
     try:
-        return Lab.build(chosen, folder, resume=request.config.getoption("resume"), progress=progress)
+        return Lab.build(chosen, folder, resume=bool(request.config.getoption("resume")), progress=progress)
     except InputError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 

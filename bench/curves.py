@@ -83,7 +83,8 @@ def hidden_states(
     """
     most = batch_tokens or BATCH_TOKENS[decoder.device.type]
     resolved = windows.resolved()
-    by_context, last = {}, []
+    by_context: dict[int, Tensor] = {}
+    last = torch.empty(0)
     for context in windows.contexts:
         positions = windows.scored(context)
         if context == windows.contexts[-1]:

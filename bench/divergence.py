@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 CHUNK_BYTES = 24 << 20
-"""Of one chunk's logits; four such buffers are alive at once."""
+"""Of one chunk's logits; four such buffers are alive at once (both distributions, their gap, their difference)."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def compare(head: nn.Linear, hidden: Tensor, dense_hidden: Tensor, labels: Tenso
 
     Args:
         head: from hidden states to logits, the same for both.
-        hidden, dense_hidden: `[tokens, width]`.
+        hidden: the compressed model's final hidden states, `[tokens, width]`.
+        dense_hidden: the dense model's, the same shape.
         labels: `[tokens]`, the token that follows each.
 
     Returns:
@@ -66,8 +67,9 @@ def _compare(head: nn.Linear, hidden: Tensor, dense_hidden: Tensor, labels: Tens
     loss, dense_loss = (-x.gather(1, labels[:, None])[:, 0] for x in (log_p, log_q))
     gap = log_p - log_q
     p, q = log_p.exp_(), log_q.exp_()
-    # Each distribution sums to one only up to rounding; with its own sum taken out, the error is of second order.
-    surplus = p.sum(-1) - q.sum(-1)
-    forward = (p.mul_(gap)).sum(-1) - surplus
-    reverse = -(q.mul_(gap)).sum(-1) + surplus
+    # Each distribution sums to one only up to rounding. Written as sum(p gap - p + q), that error is of second
+    # order, and the difference of nearly equal numbers is taken before anything is summed.
+    surplus = p - q
+    forward = p.mul_(gap).sub_(surplus).sum(-1)
+    reverse = -q.mul_(gap).sub_(surplus).sum(-1)
     return forward, reverse, agreement, loss, dense_loss

@@ -150,7 +150,7 @@ class Lab:
             self._measured[key] = measure()
             path.parent.mkdir(parents=True, exist_ok=True)
             beside = path.with_suffix(".part.npz")
-            np.savez_compressed(beside, **self._measured[key])
+            np.savez_compressed(beside, **self._measured[key])  # type: ignore[arg-type]
             beside.replace(path)
         return self._measured[key]
 

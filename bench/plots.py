@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.claims import CLAIMS, LONG_CONTEXT
 from bench.evidence import Evidence, Row
+from bench.windows import FIRST_BUCKET
 
 FAMILIES = {
     "magnitude pruning": ("magnitude-",),
@@ -18,7 +20,12 @@ FAMILIES = {
     "weights and activations": ("rtn-w8a", "rtn-w4a", "rtn-w3a"),
     "random and largest pruned": ("random-", "largest-"),
 }
-STYLE = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "lm-compression-bench"}
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "lm-compression-bench",
+}
 
 
 def draw(found: Evidence, folder: Path) -> dict[str, list[str]]:
@@ -55,14 +62,14 @@ def _panels(variants: dict[str, Row], path: Path, plot: object, label: str) -> N
 def _against_context(axes: Axes, method: str, row: Row) -> None:
     contexts, series = row.details["contexts"], row.details["series"]["kl"]
     (line,) = axes.plot(contexts, [value for value, _, _ in series], marker="o", markersize=3, label=method)
-    lows = [max(low, 1e-9) if low is not None else 1e-9 for _, low, _ in series]
+    lows = [max(low, 1e-9) for _, low, _ in series]  # the axis is logarithmic
     axes.fill_between(contexts, lows, [high for _, _, high in series], color=line.get_color(), alpha=0.15)
 
 
 def _along_pass(axes: Axes, method: str, row: Row) -> None:
     positions, values = row.details["positions"], row.details["resolved"]
-    xs, ys, low = [], [], positions[0]
-    while low <= positions[-1]:
+    xs, ys, low = [], [], FIRST_BUCKET
+    while positions and low <= positions[-1]:  # there are none where all contexts are short
         inside = [v for p, v in zip(positions, values, strict=True) if low <= p < 2 * low]
         if inside:
             xs.append(low * 2**0.5)

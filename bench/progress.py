@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from tqdm import tqdm
@@ -14,7 +15,7 @@ class SessionProgress:
     """One bar for the session; its unit is tokens read by the model."""
 
     def __init__(self, config: pytest.Config, variants: int) -> None:
-        self._capture = config.pluginmanager.getplugin("capturemanager")
+        self._capture: Any = config.pluginmanager.getplugin("capturemanager")
         self._variants = variants
         self._bar: tqdm | None = None
 

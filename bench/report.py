@@ -69,12 +69,14 @@ def matrix(folders: dict[str, Evidence]) -> str:
     headers = ["claim", "paper", "statement", *(f"[{name}]({name}/README.md)" for name in folders)]
     lines = []
     for claim in CLAIMS.values():
-        cells = [_cell(*verdict_of(found, claim.id)) for found in folders.values()] or [_cell(Verdict.NOT_RUN, NOT_BUILT)]
+        cells = [_cell(*verdict_of(found, claim.id)) for found in folders.values()] or [
+            _cell(Verdict.NOT_RUN, NOT_BUILT)
+        ]
         lines.append([claim.id, f"{claim.paper.key}, {claim.place}", claim.text, *cells])
     return (
         "# Verdicts\n\n"
-        f"{len(CLAIMS)} claims of four papers, each against every model and scale it was measured on. A claim of several\n"
-        "parts is *reproduced* only with all of them and *not reproduced* with any; the counts are of its parts.\n\n"
+        f"{len(CLAIMS)} claims of four papers, each against every model and scale it was measured on. A claim of\n"
+        "several parts is *reproduced* only with all of them and *not reproduced* with any; counts are of parts.\n\n"
         f"{_table(lines, headers)}\n"
     )
 
@@ -121,8 +123,8 @@ def _runs(found: Evidence) -> str:
     note = ""
     if "smollm2" in " ".join(models):
         note = (
-            "\n\nThis model's weights come dequantized from Q4_1, a grid of groups of 32 with a minimum: an asymmetric\n"
-            "4-bit quantizer in groups of 32 would find them nearly lossless, so groups of 64 are used throughout."
+            "\n\nThis model's weights come dequantized from Q4_1, a grid of groups of 32 with a minimum: an\n"
+            "asymmetric 4-bit quantizer in groups of 32 would find them nearly lossless, so groups of 64 are used."
         )
     return (
         f"Model: {'; '.join(models)}. Text: {'; '.join(texts)}, {'/'.join(map(str, documents))} scored documents.\n"
@@ -144,7 +146,9 @@ def paper_page(paper: Paper, found: Evidence, drawn: Iterable[str]) -> str:
             f"## {claim.id}: {verdict.value} ({counts})\n\n{claim.place}: {claim.text}{note}\n\n{table}{_reasons(rows)}"
         )
     parts.extend(f"![{Path(name).stem}]({name})" for name in drawn)
-    parts.append(_curves(row for row in found.rows.values() if CLAIMS.get(row.claim) and CLAIMS[row.claim].paper is paper))
+    parts.append(
+        _curves(row for row in found.rows.values() if CLAIMS.get(row.claim) and CLAIMS[row.claim].paper is paper)
+    )
     missing = [claim for claim in CLAIMS.values() if claim.paper is paper and not rows_of(found, claim.id)]
     if missing:
         lines = [[claim.id, claim.text, verdict_of(found, claim.id)[1]] for claim in missing]
@@ -189,7 +193,9 @@ def _curves(rows: Iterable[Row]) -> str:
         for i, context in enumerate(row.details["contexts"]):
             cells = ["{:.4g} [{:.3g}, {:.3g}]".format(*series[name][i]) for name in ("kl", "reverse_kl", "loss_change")]
             agree = "{:.1%}".format(series["agreement"][i][0])
-            first = [method, f"{packed['sparsity']:.1%}", f"{packed['bits_per_weight']:.2f}"] if i == 0 else ["", "", ""]
+            first = (
+                [method, f"{packed['sparsity']:.1%}", f"{packed['bits_per_weight']:.2f}"] if i == 0 else ["", "", ""]
+            )
             lines.append([*first, context, cells[0], cells[1], agree, cells[2]])
     headers = [
         "variant", "zeros", "bits a weight", "context", "KL compressed‖dense", "KL dense‖compressed", "top-1 agreement",
@@ -200,7 +206,8 @@ def _curves(rows: Iterable[Row]) -> str:
         "## Every variant at every context\n\nNats a token; perplexity changes by the factor exp(change in loss). Bits "
         "count codes or kept values, scales, zero\npoints and masks. All variants are simulated: the model in memory "
         f"holds its {first['layers']:.0f} compressed layers at full width ({first['held_bytes'] / 1e6:.0f} MB);\n"
-        f"{first['skipped']:.0f} modules (embeddings, norms, output matrix) are left as they are.\n\n{_table(lines, headers)}"
+        f"{first['skipped']:.0f} modules (embeddings, norms, output matrix) are left as they are.\n\n"
+        + _table(lines, headers)
     )
 
 
@@ -219,7 +226,9 @@ def instrument_page(found: Evidence) -> str:
     ]
     if rates:
         table = _table(rates, ["false claim", "true growth", "called reproduced", "had BCa intervals been used"])
-        parts.append(f"## Rate of false 'reproduced'\n\nSimulated documents made of the model's own per-token KL.\n\n{table}")
+        parts.append(
+            f"## Rate of false 'reproduced'\n\nSimulated documents made of the model's own per-token KL.\n\n{table}"
+        )
     powers = [
         [row.row.removeprefix("VERDICTS-power-"), truth, f"{power:.3f}"]
         for row in rows_of(found, "VERDICTS")

@@ -58,9 +58,7 @@ GPU_EFFORTS = {
     "thorough": Settings("gpu", "thorough", "cuda", (*LONG, 8192 - 512), 512, None, 128, 2048, 4000, 1000),
 }
 PAPER_EFFORTS = {
-    name: replace(
-        settings, scale="paper", model=PAPER_MODEL, contexts=(*LONG, 8192, 16_384, 32_768 - settings.targets)
-    )
+    name: replace(settings, scale="paper", model=PAPER_MODEL, contexts=(*LONG, 8192, 16_384, 32_768 - settings.targets))
     for name, settings in GPU_EFFORTS.items()
 }
 SCALES = {"embedded": EMBEDDED_EFFORTS, "gpu": GPU_EFFORTS, "paper": PAPER_EFFORTS}
@@ -91,7 +89,7 @@ def settings(config: pytest.Config, scale: str) -> Settings:
     Raises:
         pytest.UsageError: `--contexts` is no list of ascending whole numbers.
     """
-    chosen = SCALES[scale][config.getoption("effort")]
+    chosen = SCALES[scale][str(config.getoption("effort"))]
     model, text, device = config.getoption("model"), config.getoption("text"), config.getoption("device")
     chosen = replace(chosen, model=model or chosen.model, text=text, device=device or chosen.device)
     if (asked := config.getoption("contexts")) is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from bench.curves import Array
@@ -42,7 +43,7 @@ class Population:
         which = rng.integers(measured, size=documents)
         token = rng.integers(targets, size=(documents, targets))
         drawn = np.take_along_axis(self.tokens[which], token[:, None, :].repeat(contexts, 1), axis=2).mean(-1)
-        factors = np.exp(rng.normal(-self.bend**2 / 2, self.bend, size=drawn.shape))
+        factors = np.exp(rng.normal(-(self.bend**2) / 2, self.bend, size=drawn.shape))
         return drawn * factors * np.exp(np.linspace(0, np.log(truth), contexts))
 
 
@@ -64,7 +65,7 @@ def rate_of_reproduced(
 
 
 def _bca(curves: Array, resamples: int, rng: np.random.Generator) -> Interval:
-    def statistic(which: Array, axis: int = -1) -> Array:  # noqa: ARG001 - scipy's protocol
+    def statistic(which: NDArray[np.integer], axis: int = -1) -> Array:
         return log_growth(curves[which].mean(-2))
 
     found = stats.bootstrap(

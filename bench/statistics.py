@@ -88,7 +88,7 @@ def cluster_interval(
 
 
 def _with_error(documents: Array, counts: Array, statistic: Statistic) -> tuple[Array, Array]:
-    """Value and jackknife standard error for each row of how often each document counts: `[rows, n]` -> 2 x `[rows]`."""
+    """Value and jackknife standard error for each row of document counts: `[rows, n]` -> 2 x `[rows]`."""
     n = counts.shape[1]
     flat = documents.reshape(n, -1)
     sums = counts @ flat
@@ -97,14 +97,14 @@ def _with_error(documents: Array, counts: Array, statistic: Statistic) -> tuple[
     left_out = np.stack(
         [statistic(((sums - row) / (n - 1)).reshape(-1, *shape)) for row in flat], axis=1
     )  # [rows, n]; a document drawn k times is left out once in each of its k places
-    centre = (counts * left_out).sum(1, keepdims=True) / n
-    # Where a document was not drawn its column counts for nothing, even if it is not finite.
-    spread = np.where(counts > 0, (left_out - centre) ** 2, 0)
-    return values, np.sqrt((n - 1) / n * (counts * spread).sum(1))
+    with np.errstate(invalid="ignore"):  # what is not finite is for the caller to refuse
+        left_out = np.where(counts > 0, left_out, 0)  # a document that was not drawn counts for nothing
+        centre = (counts * left_out).sum(1, keepdims=True) / n
+        return values, np.sqrt((n - 1) / n * (counts * (left_out - centre) ** 2).sum(1))
 
 
 def log_growth(curve: Array) -> Array:
-    """ln of the value at the longest context over that at the shortest: `[..., contexts]` -> `[...]`."""
+    """Ln of the value at the longest context over that at the shortest: `[..., contexts]` -> `[...]`."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log(curve[..., -1]) - np.log(curve[..., 0])
 
@@ -115,7 +115,7 @@ def growth(curves: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Inter
 
 
 def log_ratio(pair: Array) -> Array:
-    """ln of the first over the second: `[..., 2]` -> `[...]`."""
+    """Ln of the first over the second: `[..., 2]` -> `[...]`."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log(pair[..., 0]) - np.log(pair[..., 1])
 
@@ -127,7 +127,7 @@ def ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMP
 
 
 def difference_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-    """exp of the mean of first minus second, each `[documents]` of mean losses: a ratio of perplexities."""
+    """Exp of the mean of first minus second, each `[documents]` of mean losses: a ratio of perplexities."""
     gap = (first - second)[:, None]
     return cluster_interval(gap, lambda means: means[..., 0], seed=seed, resamples=resamples).map(np.exp)
 

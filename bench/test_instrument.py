@@ -110,4 +110,6 @@ def test_power_is_known(lab: Lab, conclude: Conclude, claim: str) -> None:
     clearest = truths[0] if claim == "unchanged" else truths[-1]
     details = {"power": {f"{truth:g}": rate.value for truth, rate in rates.items()}}
     what = f"rate of 'reproduced' when growth is {clearest:g} and the claim is {accept}"
-    conclude(f"VERDICTS-power-{claim}", what, rates[clearest], Region(0.5, 1.0), decide="more documents", details=details)
+    conclude(
+        f"VERDICTS-power-{claim}", what, rates[clearest], Region(0.5, 1.0), decide="more documents", details=details
+    )

@@ -43,7 +43,9 @@ def doubt(lab: Lab, *measured: Measured) -> str:
     for one in measured:
         level = one.curve.by_document().mean(0)
         if not (level >= FLOOR_FACTOR * floor).all():
-            return f"the instrument does not discriminate: KL {level.min():.2g} is near its noise floor {floor.max():.2g}"
+            return (
+                f"the instrument does not discriminate: KL {level.min():.2g} is near its noise floor {floor.max():.2g}"
+            )
     if len(lab.settings.contexts) > 2:
         control = growth(lab.forgetting()[:, 1:], resamples=lab.settings.resamples)
         if judge(control, GROWS) is not Verdict.REPRODUCED:
@@ -68,7 +70,9 @@ def describe(lab: Lab) -> str:
 def test_pruning_is_robust_to_context(lab: Lab, conclude: Conclude, method: Method) -> None:
     """Fig. 1: "KL divergence ... does not change much with respect to different context lengths"."""
     measured = lab.measure(method)
-    conclude(f"LC1-{method}", describe(lab), grown(lab, measured), UNCHANGED, measured=measured, doubt=doubt(lab, measured))
+    conclude(
+        f"LC1-{method}", describe(lab), grown(lab, measured), UNCHANGED, measured=measured, doubt=doubt(lab, measured)
+    )
 
 
 @pytest.mark.claim("LC2")
@@ -91,7 +95,9 @@ def test_low_bit_weights_drift_with_context(lab: Lab, conclude: Conclude, method
     """Fig. 3, 4: at ≤ 4 bits "more sensitive to context lengths"; at 3 bits "very obvious"."""
     measured = lab.measure(method)
     accept = WEIGHTS_ONLY[method.bits]
-    conclude(f"LC3-{method}", describe(lab), grown(lab, measured), accept, measured=measured, doubt=doubt(lab, measured))
+    conclude(
+        f"LC3-{method}", describe(lab), grown(lab, measured), accept, measured=measured, doubt=doubt(lab, measured)
+    )
 
 
 @pytest.mark.claim("LC4")
@@ -100,7 +106,9 @@ def test_quantized_activations_drift_with_context(lab: Lab, conclude: Conclude, 
     """Fig. 3, per-group weights and per-token activations."""
     measured = lab.measure(method)
     accept = WITH_ACTIVATIONS[method.bits, method.activation_bits or 0]
-    conclude(f"LC4-{method}", describe(lab), grown(lab, measured), accept, measured=measured, doubt=doubt(lab, measured))
+    conclude(
+        f"LC4-{method}", describe(lab), grown(lab, measured), accept, measured=measured, doubt=doubt(lab, measured)
+    )
 
 
 @pytest.mark.claim("LC5")

@@ -40,7 +40,10 @@ def against(lab: Lab, first: Measured, second: Measured) -> Interval:
 @pytest.mark.claim("SV3")
 @pytest.mark.parametrize(
     ("method", "accept"),
-    [pytest.param(LAYER, DROPS, id=f"SV3-{LAYER}-drops"), pytest.param(WANDA, PERFORMANT, id=f"SV3-{WANDA}-performant")],
+    [
+        pytest.param(LAYER, DROPS, id=f"SV3-{LAYER}-drops"),
+        pytest.param(WANDA, PERFORMANT, id=f"SV3-{WANDA}-performant"),
+    ],
 )
 def test_perplexity_after_half_the_weights(lab: Lab, conclude: Conclude, method: Method, accept: Region) -> None:
     """Magnitude pruning drops seriously without retraining; Wanda stays performant."""

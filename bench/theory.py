@@ -23,7 +23,7 @@ from models.load import Decoder
 
 POSITIONS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 SEQUENCES = 32
-DRAWS = 512
+DRAWS = 256
 NOISE = 0.05
 DIFFUSE_QUERY = 0.1
 """A query so small that all keys weigh nearly the same."""
@@ -48,9 +48,7 @@ def simulated_noise(attention: str, *, seed: int) -> dict[str, Array]:
         seed: of keys, values and noise.
     """
     generator = torch.Generator().manual_seed(seed)
-    rows = [
-        [_noise_variance(attention, position, generator) for position in POSITIONS] for _ in range(SEQUENCES)
-    ]
+    rows = [[_noise_variance(attention, position, generator) for position in POSITIONS] for _ in range(SEQUENCES)]
     return {"positions": np.array(POSITIONS), "variances": np.array(rows)}
 
 
@@ -87,7 +85,7 @@ def attention_noise(decoder: Decoder, windows: PairedWindows) -> dict[str, Array
 @contextmanager
 def _attention_rows(decoder: Decoder, positions: list[int]) -> Iterator[list[Tensor]]:
     """While open, each layer's forward adds the noise variance at those positions, meaned over heads."""
-    before = decoder.model.config._attn_implementation
+    before = decoder.model.config._attn_implementation or "eager"
     found: list[Tensor] = []
 
     def read(_module: nn.Module, _args: tuple, output: object) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -77,7 +78,7 @@ def paired_windows(documents: Sequence[Tensor], contexts: Sequence[int], targets
         ValueError: fewer than two contexts, contexts that do not ascend from at least 1, or a short document.
     """
     contexts = tuple(contexts)
-    if len(contexts) < 2 or contexts[0] < 1 or any(a >= b for a, b in zip(contexts, contexts[1:], strict=False)):
+    if len(contexts) < 2 or contexts[0] < 1 or any(a >= b for a, b in pairwise(contexts)):
         raise ValueError(f"contexts are {contexts}; give at least two lengths in ascending order, from 1 on")
     length = contexts[-1] + targets
     if short := [len(document) for document in documents if len(document) < length]:

@@ -39,9 +39,7 @@ class _Captured(Exception):
 
 
 @torch.no_grad()
-def block_inputs(
-    forward: Callable[[Tensor], object], first: nn.Module, batches: Iterable[Tensor]
-) -> list[BlockInput]:
+def block_inputs(forward: Callable[[Tensor], object], first: nn.Module, batches: Iterable[Tensor]) -> list[BlockInput]:
     """What would enter the first block when `forward` runs token batches `[batch, tokens]`."""
     seen: list[BlockInput] = []
 

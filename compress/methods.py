@@ -41,7 +41,7 @@ class Method(ABC):
     def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str) -> SimulatedLinear:
         """The layer that takes the place of `layer`, called `name` in the model."""
 
-    def across(self, layers: Mapping[str, nn.Linear]) -> Method:  # noqa: ARG002 - most need no such look
+    def across(self, layers: Mapping[str, nn.Linear]) -> Method:
         """The method to call on each of `layers`, after a look at all of them together."""
         return self
 
@@ -246,9 +246,7 @@ class RoundToNearest(Method):
         )
         return from_codes(codes, grid), storage
 
-    def _protected(
-        self, groups: Tensor, values: Tensor, weight: Tensor, name: str
-    ) -> tuple[Tensor, Storage]:
+    def _protected(self, groups: Tensor, values: Tensor, weight: Tensor, name: str) -> tuple[Tensor, Storage]:
         protect, grouping = self.protect, self.grouping
         if protect is None or not isinstance(grouping, PerGroup):
             raise ValueError("no groups to protect")
@@ -261,9 +259,7 @@ class RoundToNearest(Method):
             weights=weight.numel(),
             value_bits=kept * protect.bits + (weight.numel() - kept) * self.bits,
             scale_bits=mask.numel() * element_bits(grid.scale),
-            zero_point_bits=0
-            if self.symmetric
-            else int(mask.sum()) * protect.bits + int((~mask).sum()) * self.bits,
+            zero_point_bits=0 if self.symmetric else int(mask.sum()) * protect.bits + int((~mask).sum()) * self.bits,
             mask_bits=mask.numel(),
             held_bits=weight.numel() * element_bits(weight),
         )

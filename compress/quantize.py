@@ -101,7 +101,7 @@ class PerRow:
         """`[d_out, d_in]` -> `[d_out, 1, d_in]`."""
         return rearrange(weight, "d_out d_in -> d_out 1 d_in")
 
-    def join(self, groups: Tensor, d_in: int) -> Tensor:  # noqa: ARG002 - one protocol for all three
+    def join(self, groups: Tensor, d_in: int) -> Tensor:
         """The inverse of `cut`."""
         return rearrange(groups, "d_out 1 d_in -> d_out d_in")
 

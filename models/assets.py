@@ -114,9 +114,7 @@ def _read_into(url: str, part: Path, have: int, size: int) -> None:
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=SECONDS_WITHOUT_DATA) as response:
         resumed = response.status == 206
-        bar = tqdm(
-            total=size, initial=have if resumed else 0, unit="B", unit_scale=True, desc=part.stem[:40]
-        )
+        bar = tqdm(total=size, initial=have if resumed else 0, unit="B", unit_scale=True, desc=part.stem[:40])
         with bar, part.open("ab" if resumed else "wb") as file:
             while chunk := response.read(CHUNK_BYTES):
                 file.write(chunk)

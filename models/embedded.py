@@ -68,8 +68,8 @@ def dequantized(gguf: Path, sha256: str) -> Path:
 def _save_dequantized(gguf: Path, folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
     # transformers refuses to save while it believes that the weights are still quantized.
-    del model.config.quantization_config
-    model.hf_quantizer = None
+    delattr(model.config, "quantization_config")
+    model.hf_quantizer = None  # type: ignore[assignment]
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
 

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.pytorch_utils import Conv1D
 
 from models.assets import file_sha256
@@ -30,7 +36,7 @@ class Decoder:
     """Of the configuration and the weight files."""
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    blocks: nn.ModuleList
+    blocks: tuple[nn.Module, ...]
     """The decoder blocks, in order."""
     head: nn.Linear
     """From final hidden states to logits; often the embedding matrix itself, and never compressed."""
@@ -65,14 +71,17 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{name} is not a causal language model that transformers can open: {error}") from error
     use_linear_layers(model)
-    model.to(device).eval().requires_grad_(False)
+    model.eval().requires_grad_(False).to(torch.device(device))  # type: ignore[arg-type]
+    head = model.get_output_embeddings()
+    if not isinstance(head, nn.Linear):
+        raise InputError(f"{name} has no linear output matrix; give a decoder-only language model")
     decoder = Decoder(
         name=name,
         sha256=_fingerprint(folder),
         model=model,
         tokenizer=tokenizer,
         blocks=find_blocks(model),
-        head=model.get_output_embeddings(),
+        head=head,
         longest_context=_longest_context(model.config, name),
     )
     _check_head(decoder)
@@ -91,12 +100,12 @@ def _folder(name: str) -> Path:
     path = Path(name)
     if path.suffix == ".gguf":
         if not path.is_file():
-            raise InputError(f"no GGUF file at {path}; give an existing file, a folder or a hub id")
+            raise InputError(f"no GGUF file at {name}; give an existing file, a folder or a hub id")
         return dequantized(path, file_sha256(path))
     if path.is_dir():
         return _safe(path, name)
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise InputError(f"no model folder at {path}; give an existing folder, a .gguf file or a hub id")
+        raise InputError(f"no model folder at {name}; give an existing folder, a .gguf file or a hub id")
     return _safe(_from_hub(name), name)
 
 
@@ -139,16 +148,16 @@ def use_linear_layers(model: nn.Module) -> None:
             model.set_submodule(name, linear)
 
 
-def find_blocks(model: PreTrainedModel) -> nn.ModuleList:
-    """The list of decoder blocks: the first module list with as many members as the model has layers."""
+def find_blocks(model: PreTrainedModel) -> tuple[nn.Module, ...]:
+    """The decoder blocks in order: the first module list with as many members as the model has layers."""
     depth = model.config.num_hidden_layers
     for module in model.base_model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth:
-            return module
+            return tuple(module)
     raise InputError(f"{type(model).__name__} has no list of {depth} decoder blocks; give a decoder-only model")
 
 
-def _longest_context(config: AutoConfig, name: str) -> int:
+def _longest_context(config: PreTrainedConfig, name: str) -> int:
     longest = getattr(config, "max_position_embeddings", None)
     if not isinstance(longest, int):
         raise InputError(f"the configuration of {name} does not say max_position_embeddings; add it to config.json")

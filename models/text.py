@@ -113,9 +113,7 @@ def split(
     tokenized = [(unique[key].title, _tokens(tokenizer, unique[key].text)) for key in sorted(unique)]
     lengths = [len(tokens) for _, tokens in tokenized]
     long = [entry for entry in tokenized if len(entry[1]) >= scored_tokens]
-    short = sorted(
-        (entry for entry in tokenized if len(entry[1]) < scored_tokens), key=lambda entry: len(entry[1])
-    )
+    short = sorted((entry for entry in tokenized if len(entry[1]) < scored_tokens), key=lambda entry: len(entry[1]))
     if most_scored is not None:
         long, short = long[:most_scored], short + long[most_scored:]
     while sum(len(tokens) for _, tokens in short) < calibration_tokens and len(long) > 2:

@@ -17,7 +17,7 @@ VOCABULARY = 97
 def tiny_gpt2() -> GPT2LMHeadModel:
     torch.manual_seed(0)
     config = GPT2Config(
-        vocab_size=VOCABULARY, n_positions=64, n_embd=24, n_layer=3, n_head=2,
+        vocab_size=VOCABULARY, n_positions=128, n_embd=24, n_layer=3, n_head=2,
         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
     return GPT2LMHeadModel(config).eval().requires_grad_(False)

@@ -99,7 +99,9 @@ def test_streaming_through_blocks_is_the_model_itself(tiny, tokens):
     blocks = find_blocks(tiny)
     inputs = block_inputs(run(tiny), blocks[0], [tokens])
     last = {}
-    hook = blocks[-1].register_forward_hook(lambda _m, _a, out: last.update(out=out[0] if isinstance(out, tuple) else out))
+    hook = blocks[-1].register_forward_hook(
+        lambda _m, _a, out: last.update(out=out[0] if isinstance(out, tuple) else out)
+    )
     run(tiny)(tokens)
     hook.remove()
     with torch.no_grad():
@@ -160,7 +162,7 @@ def test_what_was_skipped_is_named_with_its_reason(tiny):
     assert any("emb" in name or "wte" in name for name, reason in reasons.items() if "outside" in reason)
     counted = sum(layer.storage.weights for layer in outcome.compressed)
     outcome.undo()
-    biases = sum(l.bias.numel() for b in find_blocks(tiny) for l in linear_layers(b).values() if l.bias is not None)
+    biases = sum(x.bias.numel() for b in find_blocks(tiny) for x in linear_layers(b).values() if x.bias is not None)
     inside = {skipped.name for skipped in outcome.skipped}
     tied = tiny.config.tie_word_embeddings
     head = tiny.get_output_embeddings().weight.numel() if tied and "lm_head" in inside else 0

@@ -103,7 +103,9 @@ def test_groups_match_a_slow_float64_transcription(rows, columns, size, bits, sy
     assert (~near).sum() <= 1
 
 
-@pytest.mark.parametrize("grouping", [PerTensor(), PerRow(), PerGroup(1), PerGroup(3), PerGroup(7), PerGroup(9)], ids=str)
+@pytest.mark.parametrize(
+    "grouping", [PerTensor(), PerRow(), PerGroup(1), PerGroup(3), PerGroup(7), PerGroup(9)], ids=str
+)
 def test_join_undoes_cut(grouping):
     weight = torch.randn(4, 7, generator=torch.Generator().manual_seed(0))
     assert torch.equal(grouping.join(grouping.cut(weight), 7), weight)

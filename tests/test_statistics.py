@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from bench.statistics import (
     Interval,
-    cluster_interval,
     difference_ratio,
     growth,
     growth_ratio,
