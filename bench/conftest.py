@@ -128,9 +128,7 @@ def _triple(interval: Interval) -> list[float]:
 
 def _end(config: pytest.Config, row: Row, verdict: Verdict, message: str) -> None:
     folders = [report_folder(config, row.scale), config.rootpath / "reports" / row.scale]
-    before = config.stash.setdefault(BEFORE, {}).setdefault(
-        (row.row, row.scale), recorded_verdict(folders, row.row, row.model_sha256)
-    )
+    before = config.stash.setdefault(BEFORE, {}).setdefault((row.row, row.scale), recorded_verdict(folders, row))
     if verdict is Verdict.INCONCLUSIVE:
         pytest.xfail(f"inconclusive: {message}; {row.reason}")
     if before is Verdict.NOT_REPRODUCED and verdict is Verdict.REPRODUCED:

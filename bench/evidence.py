@@ -121,13 +121,18 @@ def compact(folder: Path) -> None:
     beside.replace(folder / FILE)
 
 
-def recorded_verdict(folders: list[Path], row: str, model_sha256: str) -> Verdict | None:
-    """What the first folder that knows this row for this model says of it."""
+def recorded_verdict(folders: list[Path], row: Row) -> Verdict | None:
+    """What the first folder that knows this row, for this very model, text and protocol, says of it."""
     for folder in folders:
-        found = read(folder).rows.get(row)
-        if found is not None and found.model_sha256 == model_sha256 and found.verdict != Verdict.NOT_RUN.value:
+        found = read(folder).rows.get(row.row)
+        if found is not None and found.verdict != Verdict.NOT_RUN.value and _same_measurement(found, row):
             return Verdict(found.verdict)
     return None
+
+
+def _same_measurement(first: Row, second: Row) -> bool:
+    names = ("model_sha256", "text_sha256", "protocol", "documents")
+    return all(getattr(first, name) == getattr(second, name) for name in names)
 
 
 def run_header(options: dict[str, Any]) -> dict[str, Any]:

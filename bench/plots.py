@@ -52,10 +52,12 @@ def _panels(variants: dict[str, Row], path: Path, plot: object, label: str) -> N
             for method, row in sorted(variants.items()):
                 if method.startswith(prefixes):
                     plot(axes, method, row)  # type: ignore[operator]
+            if not axes.lines:
+                continue
             axes.set(title=family, xlabel=label, ylabel="KL compressed‖dense, nats a token", xscale="log", yscale="log")
-            if axes.lines:
-                axes.legend(fontsize=6)
-        grid[-1].set_visible(False)
+            axes.legend(fontsize=6)
+        for axes in grid:
+            axes.set_visible(bool(axes.lines))
         _save(figure, path)
 
 
@@ -75,7 +77,8 @@ def _along_pass(axes: Axes, method: str, row: Row) -> None:
             xs.append(low * 2**0.5)
             ys.append(max(sum(inside) / len(inside), 1e-9))
         low *= 2
-    axes.plot(xs, ys, marker="o", markersize=3, label=method)
+    if xs:
+        axes.plot(xs, ys, marker="o", markersize=3, label=method)
 
 
 def _noise(rows: dict[str, Row], path: Path) -> None:

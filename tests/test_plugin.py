@@ -10,11 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.evidence import append, read
+from bench.evidence import read
 from bench.lab import Lab
 from bench.settings import SCALES, settings
 from models.errors import InputError
-from models.load import load
 
 ROOT = Path(__file__).parents[1]
 
@@ -135,29 +134,27 @@ def test_row(lab, conclude, row):
 """
 INSIDE, OUTSIDE, ACROSS = (0.2, 0.8), (2.0, 3.0), (0.5, 3.0)
 CASES = {
-    # row: what was on record, what is measured now, the outcome of the test
+    # row: what was measured before, what is measured now, the outcome of the test
     "LC1-new-inside": (None, INSIDE, "PASSED"),
     "LC1-new-outside": (None, OUTSIDE, "FAILED"),
     "LC1-new-across": (None, ACROSS, "XFAIL"),
-    "LC1-deviation-stays": ("not reproduced", OUTSIDE, "XFAIL"),
-    "LC1-deviation-goes": ("not reproduced", INSIDE, "FAILED"),
-    "LC1-deviation-unsure": ("not reproduced", ACROSS, "XFAIL"),
-    "LC1-held-and-fails": ("reproduced", OUTSIDE, "FAILED"),
+    "LC1-deviation-stays": (OUTSIDE, OUTSIDE, "XFAIL"),
+    "LC1-deviation-goes": (OUTSIDE, INSIDE, "FAILED"),
+    "LC1-deviation-unsure": (OUTSIDE, ACROSS, "XFAIL"),
+    "LC1-held-and-fails": (INSIDE, OUTSIDE, "FAILED"),
 }
 
 
-def test_verdicts_become_outcomes(pytester, monkeypatch, own, gpt2_folder):
+def test_verdicts_become_outcomes(pytester, monkeypatch, own):
+    """What is on record decides whether a claim that fails is news; the record is a run of the suite before."""
     folder = pytester.path / "out"
-    for row, (before, _, _) in CASES.items():
-        if before:
-            sha256 = load(str(gpt2_folder)).sha256
-            append(folder, "row", {"row": row, "claim": "LC1", "verdict": before, "model_sha256": sha256})
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeconftest((ROOT / "conftest.py").read_text().replace('pytest_plugins = ("pytester",)', ""))
+    arguments = [".", *own, "--effort=quick", "--report-dir", str(folder), "-p", "no:cacheprovider", "-v"]
+    pytester.makepyfile(OUTCOMES.format(cases={row: before for row, (before, _, _) in CASES.items() if before}))
+    pytester.runpytest_subprocess(*arguments)
     pytester.makepyfile(OUTCOMES.format(cases={row: interval for row, (_, interval, _) in CASES.items()}))
-    done = pytester.runpytest_subprocess(
-        *own, "--effort=quick", "--report-dir", str(folder), "-p", "no:cacheprovider", "-v"
-    )
+    done = pytester.runpytest_subprocess(*arguments)
     for row, (_, _, outcome) in CASES.items():
         done.stdout.re_match_lines([rf".*{row}\b.*{outcome}"])
     verdicts = {row.row: row.verdict for row in read(folder).rows.values()}

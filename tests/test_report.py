@@ -114,8 +114,9 @@ def test_a_folder_without_evidence_is_refused(tmp_path, capsys):
     assert "no evidence.jsonl" in capsys.readouterr().err
 
 
-def test_the_record_belongs_to_one_model(folder, tmp_path):
+def test_the_record_belongs_to_one_model_text_and_protocol(folder, tmp_path):
     folders = [tmp_path / "none", folder]
-    assert recorded_verdict(folders, "LC3-rtn-w3-g64", "a" * 64) is Verdict.NOT_REPRODUCED
-    assert recorded_verdict(folders, "LC3-rtn-w3-g64", "c" * 64) is None
-    assert recorded_verdict(folders, "LC9", "a" * 64) is None
+    assert recorded_verdict(folders, row("LC3-rtn-w3-g64")) is Verdict.NOT_REPRODUCED
+    assert recorded_verdict(folders, row("LC9")) is None
+    for other in ({"model_sha256": "c" * 64}, {"text_sha256": "c" * 64}, {"protocol": "other"}, {"documents": 9}):
+        assert recorded_verdict(folders, row("LC3-rtn-w3-g64", **other)) is None
