@@ -54,11 +54,18 @@ def _panels(variants: dict[str, Row], path: Path, plot: object, label: str) -> N
                     plot(axes, method, row)  # type: ignore[operator]
             if not axes.lines:
                 continue
-            axes.set(title=family, xlabel=label, ylabel="KL compressed‖dense, nats a token", xscale="log", yscale="log")
+            axes.set(title=family, xlabel=label, ylabel="KL compressed‖dense, nats a token", yscale="log")
+            _tokens_axis(axes)
             axes.legend(fontsize=6)
         for axes in grid:
             axes.set_visible(bool(axes.lines))
         _save(figure, path)
+
+
+def _tokens_axis(axes: Axes) -> None:
+    """Powers of two, written out."""
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def _against_context(axes: Axes, method: str, row: Row) -> None:
@@ -89,7 +96,8 @@ def _noise(rows: dict[str, Row], path: Path) -> None:
             variances = row.details["variances"]
             scaled = [value / variances[0] for value in variances]
             axes.plot(row.details["positions"], scaled, marker="o", markersize=3, label=f"{name}: t^{row.value:.2f}")
-        axes.set(xscale="log", yscale="log", xlabel="position t", ylabel="variance of the noise in h_t, scaled")
+        axes.set(yscale="log", xlabel="position t", ylabel="variance of the noise in h_t, scaled")
+        _tokens_axis(axes)
         axes.legend(fontsize=6)
         _save(figure, path)
 

@@ -60,7 +60,7 @@ def verdict_of(found: Evidence, claim: str) -> tuple[Verdict, str]:
     return combine(verdicts), counts
 
 
-CONTROLS = frozenset({"LC7-summed"})
+CONTROLS = frozenset({"LC7-summed", "LC2-magnitude-relative", "LC2-wanda-relative"})
 """Rows that show an instrument works and are no part of the claim."""
 
 
@@ -160,7 +160,8 @@ RESULT = ["row", "statistic", "measured [95 % interval]", "accepted", "verdict"]
 
 
 def _result(row: Row) -> list[str]:
-    return [row.row, row.statistic, _interval(row), _region(row), f"**{row.verdict}**"]
+    name = f"{row.row} (control)" if row.row in CONTROLS else row.row
+    return [name, row.statistic, _interval(row), _region(row), f"**{row.verdict}**"]
 
 
 def _interval(row: Row) -> str:

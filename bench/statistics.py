@@ -154,6 +154,18 @@ def spread_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int =
     return cluster_interval(pair, statistic, seed=seed, resamples=resamples).map(np.exp)
 
 
+def relative_spread_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """`spread_ratio` with each variance divided by the square of its curve's mean, so that the level drops out."""
+    pair = np.stack([first, second], axis=1)
+
+    def statistic(means: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variances = np.log(means.var(axis=-1, ddof=1)) - 2 * np.log(means.mean(axis=-1))
+        return variances[..., 0] - variances[..., 1]
+
+    return cluster_interval(pair, statistic, seed=seed, resamples=resamples).map(np.exp)
+
+
 def level_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
     """The mean over contexts of one curve over that of another, each `[documents, contexts]`."""
     return ratio(first.mean(1), second.mean(1), seed=seed, resamples=resamples)

@@ -14,6 +14,7 @@ from bench.statistics import (
     log_growth,
     mean,
     ratio,
+    relative_spread_ratio,
     spread_ratio,
 )
 from bench.verdicts import GROWS, UNCHANGED, Region, Verdict, combine, judge
@@ -107,6 +108,8 @@ def test_statistics_by_hand():
     assert growth_ratio(first, second).value == pytest.approx(1.0)
     assert level_ratio(first, second).value == pytest.approx(2.0)
     assert spread_ratio(first, second).value == pytest.approx(1.0 / 0.25)
+    assert relative_spread_ratio(first, second).value == pytest.approx(1.0 / 9 / (0.25 / 2.25))
+    assert relative_spread_ratio(first * 5, second).value == pytest.approx(1.0)
     assert ratio(first[:, 0], second[:, 0]).value == pytest.approx(2.0)
     assert difference_ratio(first[:, 0], second[:, 0]).value == pytest.approx(np.e)
 
