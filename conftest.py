@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import pytest
 
-from bench import evidence, report
+from bench import evidence, pages, report
 from bench.settings import add_options, report_folder, settings
 from bench.verdicts import Verdict
 
@@ -114,5 +114,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         evidence.compact(folder)
         report.write(folder)
         terminalreporter.section(f"claims, {scale} scale")
-        terminalreporter.write_line(report.summary(evidence.read(folder)))
+        terminalreporter.write_line(pages.summary(evidence.read(folder)))
         terminalreporter.write_line(f"pages and evidence: {folder}")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench import evidence, report
+from bench import evidence, pages, report
 from bench.claims import CLAIMS
 from bench.evidence import Row, append, as_entry, compact, read, recorded_verdict
 from bench.verdicts import Verdict
@@ -71,7 +71,7 @@ def test_a_line_that_was_cut_off_is_left_out_and_damage_elsewhere_is_named(folde
 def test_infinities_become_open_ends(tmp_path):
     append(tmp_path, "row", as_entry(row(high=float("inf"))))
     assert json.loads((tmp_path / evidence.FILE).read_text())["high"] is None
-    assert "∞" in report._interval(read(tmp_path).rows["LC1-magnitude-0.1"])
+    assert "∞" in pages.interval_of(read(tmp_path).rows["LC1-magnitude-0.1"])
 
 
 def test_the_matrix_has_a_row_for_every_claim(folder):
