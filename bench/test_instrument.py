@@ -28,7 +28,7 @@ POWERS = {
     "grows-clearly": (GROWS_CLEARLY, (1.5, 2.0, 3.0)),
     "unchanged": (UNCHANGED, (1.0, 1.1)),
 }
-FALSE_RATE_FACTOR = 3
+FALSE_RATE_FACTOR = 8
 """A rate near 2.5 % needs more simulations than a power does, to be bounded by 5 %."""
 TAIL = RoundToNearest(3)
 """The variant whose per-token KL the simulated documents are made of."""
