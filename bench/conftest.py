@@ -75,7 +75,8 @@ def conclude(request: pytest.FixtureRequest, lab: Lab) -> Conclude:
         doubt: str = "", decide: str = "more documents (--effort=thorough)", details: dict | None = None,
     ) -> None:  # fmt: skip
         verdict = Verdict.INCONCLUSIVE if doubt else judge(interval, accept)
-        reason = doubt or (f"the interval straddles the boundary; {decide} would decide" if undecided(verdict) else "")
+        undecided = verdict is Verdict.INCONCLUSIVE
+        reason = doubt or (f"the interval straddles the boundary; {decide} would decide" if undecided else "")
         entry = Row(
             row, claim, verdict.value, reason, measured.method if measured else "", statistic,
             interval.value, _finite(interval.low), _finite(interval.high), _finite(accept.low), _finite(accept.high),
@@ -87,11 +88,6 @@ def conclude(request: pytest.FixtureRequest, lab: Lab) -> Conclude:
         _end(request.config, entry, verdict, f"{row}: {statistic} is {interval}, accepted {accept}")
 
     return finish
-
-
-def undecided(verdict: Verdict) -> bool:
-    """Whether more of something would help."""
-    return verdict is Verdict.INCONCLUSIVE
 
 
 def _finite(bound: float) -> float | None:

@@ -175,8 +175,3 @@ def code_sha256() -> str:
     for file in sorted(files):
         digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def as_entry(row: Row) -> dict[str, Any]:
-    """A row as the dictionary that `append` writes."""
-    return asdict(row)

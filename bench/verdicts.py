@@ -44,7 +44,6 @@ UNCHANGED = Region(0.8, 1.25)
 GROWS = Region(low=1.0)
 GROWS_CLEARLY = Region(low=1.25)
 """Growth that leaves the equivalence band."""
-SHRINKS = Region(high=1.0)
 LINEAR = Region(0.8, 1.2)
 """An exponent that can be called 1."""
 

@@ -1,12 +1,13 @@
 """Evidence is kept line by line, and pages are a function of it."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
 from bench import evidence, pages, report
 from bench.claims import CLAIMS
-from bench.evidence import Row, append, as_entry, compact, read, recorded_verdict
+from bench.evidence import Row, append, compact, read, recorded_verdict
 from bench.verdicts import Verdict
 
 HEADER = {
@@ -34,12 +35,12 @@ def series():
 def folder(tmp_path):
     found = tmp_path / "reports" / "embedded"
     append(found, "run", HEADER)
-    append(found, "row", as_entry(row()))
-    append(found, "row", as_entry(row("LC3-rtn-w3-g64", Verdict.NOT_REPRODUCED, method="rtn-w3-g64", details=series())))
+    append(found, "row", asdict(row()))
+    append(found, "row", asdict(row("LC3-rtn-w3-g64", Verdict.NOT_REPRODUCED, method="rtn-w3-g64", details=series())))
     append(
         found,
         "row",
-        as_entry(row("LC7-peaked", Verdict.INCONCLUSIVE, details={"positions": [1, 2], "variances": [1, 1]})),
+        asdict(row("LC7-peaked", Verdict.INCONCLUSIVE, details={"positions": [1, 2], "variances": [1, 1]})),
     )
     return found
 
@@ -51,7 +52,7 @@ def test_what_was_written_is_read_back(folder):
 
 
 def test_the_latest_row_of_a_name_counts_and_compacting_keeps_it(folder):
-    append(folder, "row", as_entry(row(value=1.05)))
+    append(folder, "row", asdict(row(value=1.05)))
     before = read(folder)
     compact(folder)
     assert read(folder) == before
@@ -69,7 +70,7 @@ def test_a_line_that_was_cut_off_is_left_out_and_damage_elsewhere_is_named(folde
 
 
 def test_infinities_become_open_ends(tmp_path):
-    append(tmp_path, "row", as_entry(row(high=float("inf"))))
+    append(tmp_path, "row", asdict(row(high=float("inf"))))
     assert json.loads((tmp_path / evidence.FILE).read_text())["high"] is None
     assert "∞" in pages.interval_of(read(tmp_path).rows["LC1-magnitude-0.1"])
 
@@ -104,7 +105,7 @@ def test_pages_are_a_function_of_evidence(folder):
 
 def test_changed_verdicts_are_named(folder, tmp_path, capsys):
     new = tmp_path / "new"
-    append(new, "row", as_entry(row(verdict=Verdict.INCONCLUSIVE, high=1.3)))
+    append(new, "row", asdict(row(verdict=Verdict.INCONCLUSIVE, high=1.3)))
     assert report.main(["--changes", str(folder), str(new)]) == 0
     assert "LC1-magnitude-0.1: reproduced -> inconclusive (1 [0.9, 1.1] -> 1 [0.9, 1.3])" in capsys.readouterr().out
 
