@@ -1,0 +1,160 @@
+"""Sums of Kronecker products: the nearest one to a matrix, its rank and size, and the matrix it stands for.
+
+Notation: a weight W `[d_out, d_in]` is approximated by `sum_i s_i A_i ⊗ B_i` with k terms, first factors A
+`[k, m, n]`, second factors B `[k, p, q]`, `d_out = m p` and `d_in = n q`. Element (m p, n q) of A ⊗ B is
+`A[m, n] B[p, q]`, so a row index runs over p fastest and a column index over q.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FactorShapes:
+    """How a weight `[m p, n q]` is cut into first factors `[m, n]` and second factors `[p, q]`."""
+
+    first: tuple[int, int]
+    second: tuple[int, int]
+
+    @classmethod
+    def cut(cls, weight: tuple[int, int], first: tuple[int, int]) -> FactorShapes:
+        """The shapes with these first factors.
+
+        Raises:
+            ValueError: a side of the first factor does not divide the weight's.
+        """
+        for side, whole, part in zip(("rows", "columns"), weight, first, strict=True):
+            if part < 1 or whole % part:
+                raise ValueError(
+                    f"a first factor of {first[0]} x {first[1]} does not divide a weight of {weight[0]} x {weight[1]}: "
+                    f"its {part} {side} must divide {whole}"
+                )
+        return cls(first, (weight[0] // first[0], weight[1] // first[1]))
+
+    @property
+    def weight(self) -> tuple[int, int]:
+        """`(d_out, d_in)`."""
+        return self.first[0] * self.second[0], self.first[1] * self.second[1]
+
+    @property
+    def parameters(self) -> int:
+        """Of one term: `m n + p q`."""
+        return self.first[0] * self.first[1] + self.second[0] * self.second[1]
+
+    @property
+    def most_terms(self) -> int:
+        """The number of terms that represents every weight exactly: the smaller side of the rearranged matrix."""
+        return min(self.first[0] * self.first[1], self.second[0] * self.second[1])
+
+    def most_rank(self, terms: int = 1) -> int:
+        """The highest rank that `terms` products can have: rank(A ⊗ B) = rank A · rank B (Krony-PT, §3.3)."""
+        return min(terms * min(self.first) * min(self.second), *self.weight)
+
+    def check_terms(self, terms: int) -> None:
+        """Raise ValueError unless `1 <= terms <= most_terms`."""
+        if not 1 <= terms <= self.most_terms:
+            raise ValueError(
+                f"{terms} Kronecker terms were asked for; factors of {self.first} and {self.second} allow "
+                f"1 to {self.most_terms}"
+            )
+
+
+def rearranged(weight: Tensor, shapes: FactorShapes) -> Tensor:
+    """The matrix whose rank-k approximations are the k-term Kronecker sums: `[..., m p, n q]` -> `[..., m n, p q]`."""
+    (m, n), (p, q) = shapes.first, shapes.second
+    return rearrange(weight, "... (m p) (n q) -> ... (m n) (p q)", m=m, n=n, p=p, q=q)
+
+
+def van_loan(weight: Tensor, first: tuple[int, int], terms: int = 1) -> tuple[Tensor, Tensor]:
+    """The k-term Kronecker sum nearest to a weight in the Frobenius norm (Van Loan & Pitsianis 1993).
+
+    The k leading singular triplets of the rearranged matrix, each with the root of its singular value in both
+    factors (Krony-PT, §3.5). They are found exactly, in float64, from the Gram matrix of the smaller side: the
+    weight is projected onto that side's leading subspace, so an error in the subspace enters the approximation
+    error only in second order. Signs are fixed: the largest entry of every second factor is positive.
+
+    Args:
+        weight: `[..., d_out, d_in]`.
+        first: rows and columns of the first factors.
+        terms: k.
+
+    Returns:
+        First factors `[..., k, m, n]` and second factors `[..., k, p, q]`, in the weight's dtype.
+
+    Raises:
+        ValueError: shapes that do not divide, or more terms than there are singular values.
+    """
+    shapes = FactorShapes.cut((weight.shape[-2], weight.shape[-1]), first)
+    shapes.check_terms(terms)
+    matrix = rearranged(weight, shapes).double()
+    wide = matrix.shape[-2] < matrix.shape[-1]
+    left, right = _leading(matrix.mT if wide else matrix, terms)
+    if wide:
+        left, right = right, left
+    first_factors = rearrange(left, "... (m n) k -> ... k m n", m=shapes.first[0])
+    second_factors = rearrange(right, "... (p q) k -> ... k p q", p=shapes.second[0])
+    sign = _sign(second_factors)
+    return (first_factors * sign).to(weight.dtype), (second_factors * sign).to(weight.dtype)
+
+
+def _leading(tall: Tensor, terms: int) -> tuple[Tensor, Tensor]:
+    """Left and right singular vectors of a tall matrix, each times the root of its singular value."""
+    right = torch.linalg.eigh(tall.mT @ tall).eigenvectors[..., -terms:].flip(-1)
+    left = tall @ right  # each column's norm is its singular value
+    root = torch.linalg.vector_norm(left, dim=-2, keepdim=True).sqrt()
+    return left / torch.where(root > 0, root, 1), right * root
+
+
+def _sign(factors: Tensor) -> Tensor:
+    """1 or -1 for each term `[..., k, 1, 1]`: the sign of the entry that is largest in magnitude, the first of equals."""
+    flat = factors.flatten(-2)
+    largest = flat.gather(-1, flat.abs().argmax(-1, keepdim=True))
+    return torch.where(largest < 0, -1.0, 1.0)[..., None].to(factors.dtype)
+
+
+def singular_values(weight: Tensor, first: tuple[int, int]) -> Tensor:
+    """Of the rearranged matrix, falling, float64 `[most_terms]`; the sum of squares past k is what k terms lose."""
+    shapes = FactorShapes.cut((weight.shape[-2], weight.shape[-1]), first)
+    matrix = rearranged(weight, shapes).double()
+    if matrix.shape[-2] < matrix.shape[-1]:
+        matrix = matrix.mT
+    # Through the Gram matrix: relative errors grow below 1e-8 of the largest, which no spectrum here shows.
+    return torch.linalg.eigvalsh(matrix.mT @ matrix).clamp(min=0).sqrt().flip(-1)
+
+
+def materialise(first: Tensor, second: Tensor, scalars: Tensor | None = None) -> Tensor:
+    """The matrix `sum_i s_i A_i ⊗ B_i`, `[..., k, m, n]` and `[..., k, p, q]` -> `[..., m p, n q]`."""
+    if scalars is not None:
+        first = fold_scalars(first, scalars)
+    (m, n), (p, q) = first.shape[-2:], second.shape[-2:]
+    product = first.flatten(-2).mT @ second.flatten(-2)  # [m n, p q]: the rearranged matrix
+    return rearrange(product, "... (m n) (p q) -> ... (m p) (n q)", m=m, n=n, p=p, q=q)
+
+
+def fold_scalars(first: Tensor, scalars: Tensor) -> Tensor:
+    """First factors `[..., k, m, n]` that stand for the scaled terms: s (A ⊗ B) = (s A) ⊗ B (Krony-PT, §4.6)."""
+    return first * scalars[..., None, None]
+
+
+def pruned_factors(weight: Tensor, second: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Every p-th row and q-th column as first factor, and a 1 with zeros below and beside it as second.
+
+    Their product is the weight with all other rows and columns zero: the pruning-based initialisation (Krony-PT,
+    §3.8.3) with `second=(2, 1)` for every other row, `(1, 2)` for every other column.
+
+    Returns:
+        `[1, d_out / p, d_in / q]` and `[1, p, q]`.
+
+    Raises:
+        ValueError: p or q does not divide the weight's side.
+    """
+    p, q = second
+    FactorShapes.cut((weight.shape[0], weight.shape[1]), (weight.shape[0] // p, weight.shape[1] // q))
+    unit = weight.new_zeros(1, p, q)
+    unit[0, 0, 0] = 1
+    return weight[None, ::p, ::q].clone(), unit
