@@ -1,0 +1,266 @@
+"""One training loop, on accelerate: for teachers, students and compressed models alike.
+
+Data order is a function of the seed and the step alone, and nothing here draws from a global generator, so a run
+that was interrupted goes on bit for bit as if it had not been.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import get_scheduler
+
+from models.errors import InputError
+
+Loss = Callable[[nn.Module, Tensor], Tensor]
+"""From a model and tokens `[batch, context]` to a scalar."""
+Watch = Callable[[int, float], None]
+"""Told after every step of its tokens and its loss."""
+SCHEDULES = {"constant": "constant_with_warmup", "cosine": "cosine"}
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that decides a training run, apart from the model, its loss and the text."""
+
+    steps: int
+    batch: int
+    """Sequences of one step, over all accumulated parts and devices."""
+    learning_rate: float
+    schedule: str = "constant"
+    """constant or cosine (to zero), after the warm-up."""
+    warmup: int = 0
+    """Steps."""
+    accumulation: int = 1
+    """Parts in which a batch goes through the model."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.1
+    """On matrices; biases and norms have none."""
+    seed: int = 0
+    precision: str = "no"
+    """no (float32) or bf16."""
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule {self.schedule!r} is not one of {', '.join(SCHEDULES)}")
+        if min(self.steps, self.batch, self.accumulation) < 1 or self.batch % self.accumulation:
+            raise ValueError(
+                f"{self.steps} steps of {self.batch} sequences in {self.accumulation} parts: all must be at least 1, "
+                "and the parts must divide the batch"
+            )
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise ValueError(f"the learning rate is {self.learning_rate}; it must be above 0")
+
+
+@dataclass
+class History:
+    """What a run left behind besides the model."""
+
+    losses: list[float] = field(default_factory=list)
+    """One a step, nats a token."""
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+class Diverged(RuntimeError):
+    """The loss or the gradient was no number any more. The model holds the last good weights."""
+
+    def __init__(self, step: int, learning_rate: float, loss: float, kept: Path | None) -> None:
+        where = f"the last good checkpoint is {kept}" if kept else "no checkpoint was kept"
+        super().__init__(
+            f"loss {loss} at step {step} with learning rate {learning_rate:.3g}: the run diverged; {where}. "
+            "Lower the learning rate or lengthen the warm-up"
+        )
+        self.step, self.learning_rate = step, learning_rate
+
+
+def next_token_loss(model: nn.Module, tokens: Tensor) -> Tensor:
+    """Mean cross-entropy of each token given those before it, over `[batch, context]`, in nats."""
+    logits = model(input_ids=tokens).logits[:, :-1]
+    return functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
+
+
+def windows_of(tokens: Tensor, context: int) -> Tensor:
+    """A token sequence cut into training windows `[windows, context]`; the rest is dropped.
+
+    Raises:
+        InputError: the text is shorter than one window.
+    """
+    count = len(tokens) // context
+    if not count:
+        raise InputError(f"the training text has {len(tokens)} tokens and one window takes {context}; give more text")
+    return tokens[: count * context].view(count, context)
+
+
+def batch_indices(windows: int, batch: int, step: int, seed: int) -> list[int]:
+    """Which windows a step reads: every epoch is a shuffle of all of them, of its own."""
+    chosen: list[int] = []
+    first = step * batch
+    while len(chosen) < batch:
+        epoch, place = divmod(first + len(chosen), windows)
+        order = np.random.default_rng([seed, epoch]).permutation(windows)
+        chosen.extend(order[place : place + batch - len(chosen)].tolist())
+    return chosen
+
+
+def train(
+    model: nn.Module,
+    windows: Sequence[Any] | Tensor,
+    training: Training,
+    *,
+    loss: Loss = next_token_loss,
+    device: str = "cpu",
+    folder: Path | None = None,
+    save_every: int = 0,
+    watch: Watch | None = None,
+) -> History:
+    """Train a model in place.
+
+    Args:
+        model: its parameters that require gradients are trained.
+        windows: `[windows, context]` tokens, or a `datasets.Dataset` in torch format with a column `input_ids`
+            (which stays on disk).
+        training: how.
+        loss: what to lower.
+        device: cpu or cuda.
+        folder: where checkpoints go; a run with the same settings goes on from there.
+        save_every: steps between checkpoints; 0 for none but the last.
+        watch: told of every step; by default a bar with loss and tokens a second is shown.
+
+    Raises:
+        InputError: no windows, or the folder holds a checkpoint of another run.
+        Diverged: loss or gradient is not finite; weights are those of the last good step.
+    """
+    if not len(windows):
+        raise InputError("there is no window to train on; give more text")
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision=training.precision)
+    optimizer = torch.optim.AdamW(_groups(model, training.weight_decay), lr=training.learning_rate, betas=training.betas)
+    schedule = get_scheduler(SCHEDULES[training.schedule], optimizer, training.warmup, training.steps)
+    model.train().to(accelerator.device)
+    prepared, optimizer = accelerator.prepare(model, optimizer)
+    accelerator.register_for_checkpointing(schedule)
+    kept = _Checkpoints(accelerator, folder, training)
+    history = kept.resume()
+    bar = tqdm(total=training.steps, initial=len(history.losses), unit=" steps", disable=watch is not None, leave=False)
+    try:
+        for step in range(len(history.losses), training.steps):
+            started = time.perf_counter()
+            indices = batch_indices(len(windows), training.batch, step, training.seed)
+            value, tokens = _step(accelerator, prepared, windows, indices, training, loss)
+            norm = accelerator.clip_grad_norm_(prepared.parameters(), training.clip)
+            if not (math.isfinite(value) and math.isfinite(float(norm))):
+                raise Diverged(step, schedule.get_last_lr()[0], value, kept.latest())
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+            history.losses.append(value)
+            history.tokens += tokens
+            history.seconds += time.perf_counter() - started
+            (watch or _shown(bar, history))(tokens, value)
+            if (save_every and (step + 1) % save_every == 0) or step + 1 == training.steps:
+                kept.save(history)
+    finally:
+        bar.close()
+        accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
+        accelerator.free_memory()
+        model.eval()
+    return history
+
+
+def _step(
+    accelerator: Accelerator, model: nn.Module, windows: Any, indices: list[int], training: Training, loss: Loss
+) -> tuple[float, int]:
+    """Gradients of one batch, in parts; this process takes its share of each. Gives the loss and the tokens."""
+    value, tokens = 0.0, 0
+    size = training.batch // training.accumulation
+    for start in range(0, training.batch, size):
+        part = _rows(windows, indices[start : start + size])
+        tokens += part.numel()
+        mine = part[accelerator.process_index :: accelerator.num_processes].to(accelerator.device)
+        with accelerator.autocast():
+            found = loss(model, mine) / training.accumulation
+        accelerator.backward(found)
+        value += float(found.detach())
+    return value, tokens
+
+
+def _rows(windows: Any, indices: list[int]) -> Tensor:
+    return windows[indices] if isinstance(windows, Tensor) else windows[indices]["input_ids"]
+
+
+def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": decay},
+        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _shown(bar: tqdm, history: History) -> Watch:
+    def show(_tokens: int, loss: float) -> None:
+        speed = history.tokens / max(history.seconds, 1e-9)
+        bar.set_postfix({"loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"}, refresh=False)
+        bar.update()
+
+    return show
+
+
+class _Checkpoints:
+    """The latest good state of a run in a folder, replaced as a whole."""
+
+    def __init__(self, accelerator: Accelerator, folder: Path | None, training: Training) -> None:
+        self.accelerator, self.folder = accelerator, folder
+        self.settings = json.loads(json.dumps(asdict(training)))
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint."""
+        if self.folder is None:
+            return None
+        found = sorted(path for path in self.folder.glob("step-*") if (path / "history.json").is_file())
+        return found[-1] if found else None
+
+    def save(self, history: History) -> None:
+        """Write aside, move into place, then drop the one before."""
+        if self.folder is None:
+            return
+        before, place = self.latest(), self.folder / f"step-{len(history.losses):08d}"
+        beside = place.with_name(f"{place.name}.part")
+        self.accelerator.save_state(str(beside), safe_serialization=True)
+        if self.accelerator.is_main_process:
+            (beside / "history.json").write_text(json.dumps({"training": self.settings, "history": asdict(history)}))
+            beside.replace(place)
+            if before is not None and before != place:
+                shutil.rmtree(before)
+
+    def resume(self) -> History:
+        """Load the newest checkpoint if there is one."""
+        path = self.latest()
+        if path is None:
+            return History()
+        kept = json.loads((path / "history.json").read_text())
+        if kept["training"] != self.settings:
+            changed = {key for key, value in self.settings.items() if kept["training"].get(key) != value}
+            raise InputError(
+                f"{path} holds a run with other settings ({', '.join(sorted(changed))}); give another folder or delete it"
+            )
+        try:
+            self.accelerator.load_state(str(path))
+        except (RuntimeError, KeyError, ValueError) as error:
+            reason = str(error).split("\n")[0]
+            raise InputError(f"{path} is a checkpoint of another architecture ({reason}); give another folder") from error
+        return History(**kept["history"])
