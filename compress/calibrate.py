@@ -18,6 +18,8 @@ from compress.statistics import Statistic
 
 Visit = Callable[[int, dict[str, Statistic]], None]
 """Called with a block's number and its layers' statistics by name; expected to swap the layers."""
+Chosen = Callable[[str, nn.Linear], bool]
+"""Whether a layer, by its name within its block, is one to compress."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,15 @@ def block_inputs(forward: Callable[[Tensor], object], first: nn.Module, batches:
     return seen
 
 
-def linear_layers(block: nn.Module) -> dict[str, nn.Linear]:
-    """The linear layers of a block by name."""
-    return {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
+def every_layer(_name: str, _layer: nn.Linear) -> bool:
+    """The choice of all linear layers."""
+    return True
+
+
+def linear_layers(block: nn.Module, chosen: Chosen = every_layer) -> dict[str, nn.Linear]:
+    """The linear layers of a block by name, those that are chosen."""
+    layers = {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
+    return {name: layer for name, layer in layers.items() if chosen(name, layer)}
 
 
 @contextmanager
@@ -84,7 +92,11 @@ def measuring(layers: dict[str, nn.Linear], statistic: type[Statistic]) -> Itera
 
 @torch.no_grad()
 def calibrate_blocks(
-    blocks: Sequence[nn.Module], inputs: list[BlockInput], statistic: type[Statistic], visit: Visit
+    blocks: Sequence[nn.Module],
+    inputs: list[BlockInput],
+    statistic: type[Statistic],
+    visit: Visit,
+    chosen: Chosen = every_layer,
 ) -> None:
     """Measure and visit every block in order. `inputs` is consumed: it moves along.
 
@@ -92,7 +104,7 @@ def calibrate_blocks(
     `visit` made of it; the last block needs no second one.
     """
     for index, block in enumerate(blocks):
-        with measuring(linear_layers(block), statistic) as measured:
+        with measuring(linear_layers(block, chosen), statistic) as measured:
             for batch in inputs:
                 batch.through(block)
         visit(index, measured)

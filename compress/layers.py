@@ -1,6 +1,8 @@
-"""The module that stands in for a compressed linear layer."""
+"""The modules that stand in for compressed linear layers."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,19 @@ from torch.nn import functional
 
 from compress.quantize import fake_quantize
 from compress.size import Storage
+
+
+class CompressedModule(Protocol):
+    """What every module that stands in for a linear layer can say of itself."""
+
+    @property
+    def storage(self) -> Storage:
+        """What it would store, and what it holds now."""
+        ...
+
+    def sparsity(self) -> float:
+        """The share of zeros in the weight it stands for."""
+        ...
 
 
 class SimulatedLinear(nn.Linear):

@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from compress.layers import SimulatedLinear
+from compress.layers import CompressedModule, SimulatedLinear
 from compress.prune import removed_count, smallest, smallest_across, smallest_n_of_m, wanda_scores
 from compress.quantize import (
     Grouping,
@@ -38,7 +38,7 @@ class Method(ABC):
     """What it needs to know of a layer's inputs; None if it looks at weights alone."""
 
     @abstractmethod
-    def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str) -> SimulatedLinear:
+    def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str) -> CompressedModule:
         """The layer that takes the place of `layer`, called `name` in the model."""
 
     def across(self, layers: Mapping[str, nn.Linear]) -> Method:

@@ -37,3 +37,17 @@ class SquaredInputs:
         if not self.tokens:
             raise ValueError("no inputs were measured; calibrate with at least one batch")
         return self.sum / self.tokens
+
+
+class GramMatrix:
+    """The sum over tokens of x xᵀ, `[d_in, d_in]` float64, and how many tokens there were."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.sum = torch.zeros(layer.in_features, layer.in_features, dtype=torch.float64, device=layer.weight.device)
+        self.tokens = 0
+
+    def add(self, inputs: Tensor) -> None:
+        """Take in the inputs `[..., d_in]` of one batch: multiplied in float32, summed over batches in float64."""
+        flat = inputs.flatten(0, -2).float()
+        self.sum += flat.T @ flat
+        self.tokens += len(flat)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from compress.calibrate import block_inputs, calibrate_blocks, linear_layers
-from compress.layers import SimulatedLinear
+from compress.calibrate import Chosen, block_inputs, calibrate_blocks, every_layer, linear_layers
+from compress.layers import CompressedModule
 from compress.methods import Method
 from compress.size import Storage, total
 from compress.statistics import Statistic
@@ -54,8 +54,10 @@ class Compression:
         storage = self.storage
         return sum(layer.sparsity * layer.storage.weights for layer in self.compressed) / storage.weights
 
-    def swap(self, block: nn.Module, prefix: str, name: str, layer: SimulatedLinear) -> None:
+    def swap(self, block: nn.Module, prefix: str, name: str, layer: CompressedModule) -> None:
         """Put `layer` in the place called `name` and remember what stood there."""
+        if not isinstance(layer, nn.Module):
+            raise TypeError(f"{prefix}.{name} would become a {type(layer).__name__}, which is no module")
         self._originals.append((block, name, block.get_submodule(name)))
         block.set_submodule(name, layer)
         self.compressed.append(CompressedLayer(f"{prefix}.{name}", layer.sparsity(), layer.storage))
@@ -75,9 +77,10 @@ def apply(
     forward: Callable[[Tensor], object] | None = None,
     batches: Iterable[Tensor] = (),
     model: nn.Module | None = None,
+    chosen: Chosen = every_layer,
     progress: bool = False,
 ) -> Compression:
-    """Compress every linear layer of `blocks` in place; if anything fails, the model is as before.
+    """Compress the linear layers of `blocks` in place; if anything fails, the model is as before.
 
     Args:
         method: what to do with each layer.
@@ -85,26 +88,29 @@ def apply(
         forward: runs the model on a token batch; needed by methods with a statistic.
         batches: calibration tokens, each `[batch, tokens]`.
         model: the whole model, so that the report can name what lies outside the blocks.
+        chosen: which linear layers; by default all of them.
         progress: show a bar over blocks.
 
     Raises:
         ValueError: no linear layer was found, a weight holds NaN or infinity, or calibration data is missing.
     """
-    layers = {f"{i}.{name}": layer for i, block in enumerate(blocks) for name, layer in linear_layers(block).items()}
+    layers = {
+        f"{i}.{name}": layer for i, block in enumerate(blocks) for name, layer in linear_layers(block, chosen).items()
+    }
     _check(layers)
-    outcome = Compression(skipped=_skipped(blocks, model))
+    outcome = Compression(skipped=_skipped(blocks, model, layers))
     rule = method.across(layers)
     bar = tqdm(total=len(blocks), desc=str(method), unit=" blocks", disable=not progress, leave=False)
 
     def visit(index: int, measured: dict[str, Statistic]) -> None:
-        for name, layer in linear_layers(blocks[index]).items():
+        for name, layer in linear_layers(blocks[index], chosen).items():
             compressed = rule(layer, measured.get(name), name=f"{index}.{name}")
             outcome.swap(blocks[index], str(index), name, compressed)
         bar.update()
 
     try:
         with bar:
-            _walk(rule, blocks, forward, batches, visit)
+            _walk(rule, blocks, forward, batches, visit, chosen)
     except BaseException:
         outcome.undo()
         raise
@@ -117,6 +123,7 @@ def _walk(
     forward: Callable[[Tensor], object] | None,
     batches: Iterable[Tensor],
     visit: Callable[[int, dict[str, Statistic]], None],
+    chosen: Chosen,
 ) -> None:
     if rule.statistic is None:
         for index in range(len(blocks)):
@@ -125,7 +132,7 @@ def _walk(
     inputs = [] if forward is None else block_inputs(forward, blocks[0], batches)
     if not inputs:
         raise ValueError(f"{rule} measures layer inputs; give forward and at least one calibration batch")
-    calibrate_blocks(blocks, inputs, rule.statistic, visit)
+    calibrate_blocks(blocks, inputs, rule.statistic, visit, chosen)
 
 
 @contextmanager
@@ -140,20 +147,29 @@ def compressed(method: Method, blocks: Sequence[nn.Module], **options: object) -
 
 def _check(layers: dict[str, nn.Linear]) -> None:
     if not layers:
-        raise ValueError("no linear layer in the blocks: nothing would be compressed; is a layer type unsupported?")
+        raise ValueError(
+            "no linear layer in the blocks, or none chosen: nothing would be compressed; is a layer type unsupported?"
+        )
     for name, layer in layers.items():
         lowest, highest = layer.weight.detach().aminmax()  # both are NaN if any weight is
         if not (lowest.isfinite() and highest.isfinite()):
             raise ValueError(f"the weight of {name} holds NaN or infinity; repair the checkpoint before compressing")
 
 
-def _skipped(blocks: Sequence[nn.Module], model: nn.Module | None) -> list[SkippedModule]:
+def _skipped(
+    blocks: Sequence[nn.Module], model: nn.Module | None, layers: dict[str, nn.Linear]
+) -> list[SkippedModule]:
     inside = {id(module) for block in blocks for module in block.modules()}
+    taken = {id(layer) for layer in layers.values()}
     skipped = []
     for name, module in (model if model is not None else nn.ModuleList(blocks)).named_modules():
         own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-        if own and not (id(module) in inside and isinstance(module, nn.Linear)):
-            kind = type(module).__name__
-            reason = f"{kind} is no linear layer" if id(module) in inside else "outside the decoder blocks"
-            skipped.append(SkippedModule(name, reason, own))
+        if own and id(module) not in taken:
+            skipped.append(SkippedModule(name, _reason(module, id(module) in inside), own))
     return skipped
+
+
+def _reason(module: nn.Module, inside: bool) -> str:
+    if not inside:
+        return "outside the decoder blocks"
+    return "not chosen" if isinstance(module, nn.Linear) else f"{type(module).__name__} is no linear layer"

@@ -1,0 +1,182 @@
+"""Methods that put a sum of Kronecker products in the place of a linear layer, and the way back to dense ones."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+
+from compress.kron import FactorShapes, pruned_factors, van_loan
+from compress.kron_fit import fit_to_inputs, permuted_van_loan
+from compress.kron_linear import KroneckerEmbedding, KroneckerLinear
+from compress.methods import Method
+from compress.statistics import GramMatrix, Statistic
+
+
+class Start(Enum):
+    """Where factors come from."""
+
+    VAN_LOAN = "van-loan"
+    PRUNED = "pruned"
+    """Every p-th row and q-th column (Krony-PT, §3.8.3); one term only."""
+    PERMUTED = "permuted"
+    """Van Loan's after rows and columns were moved to where they fit best (TQCompressor)."""
+
+
+@dataclass(frozen=True)
+class KroneckerFactorisation(Method):
+    """Replace a weight by a sum of Kronecker products with second factors of one shape.
+
+    `second` is the shape `(p, q)` for layers that widen (`d_out >= d_in`); layers that narrow have it transposed, as
+    GPT-2's `c_proj` has that of `c_fc`. So `(2, 1)` is Krony-PT's 95M pattern and `(4, 1)` its 81M pattern.
+    """
+
+    second: tuple[int, int]
+    terms: int = 1
+    start: Start = Start.VAN_LOAN
+    scalars: bool = False
+    """Give each term a trained scalar, 1 at first (Krony-PT, §4.6)."""
+
+    def __post_init__(self) -> None:
+        if min(self.second) < 1 or self.terms < 1:
+            raise ValueError(f"second factors of {self.second} in {self.terms} terms; all must be at least 1")
+        if self.start is Start.PRUNED and self.terms != 1:
+            raise ValueError(f"the pruning-based initialisation has one term, not {self.terms}; use Start.VAN_LOAN")
+
+    def __str__(self) -> str:
+        terms = "" if self.terms == 1 else f"-{self.terms}-terms"
+        return f"kronecker-{self.second[0]}x{self.second[1]}{terms}-{self.start.value}{'-scalars' * self.scalars}"
+
+    def first(self, layer: nn.Linear) -> tuple[int, int]:
+        """Rows and columns of a layer's first factors.
+
+        Raises:
+            ValueError: the second factor's sides do not divide the weight's.
+        """
+        rows, columns = layer.weight.shape
+        p, q = self.second if rows >= columns else self.second[::-1]
+        FactorShapes.cut((rows, columns), (max(1, rows // p), max(1, columns // q)))
+        if rows % p or columns % q:
+            raise ValueError(f"second factors of {p} x {q} do not divide a weight of {rows} x {columns}")
+        return rows // p, columns // q
+
+    def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> KroneckerLinear:
+        """The layer with its factors, all of them trainable."""
+        weight, first = layer.weight.detach(), self.first(layer)
+        rows = columns = None
+        if self.start is Start.PERMUTED:
+            found = permuted_van_loan(weight, first, self.terms)
+            a, b, rows, columns = found.first, found.second, found.rows, found.columns
+        elif self.start is Start.PRUNED:
+            a, b = pruned_factors(weight, (weight.shape[0] // first[0], weight.shape[1] // first[1]))
+        else:
+            a, b = van_loan(weight, first, self.terms)
+        scalars = torch.ones(self.terms, dtype=weight.dtype, device=weight.device) if self.scalars else None
+        return KroneckerLinear(a, b, layer.bias, scalars=scalars, rows=rows, columns=columns)
+
+
+@dataclass(frozen=True)
+class KroneckerFitToInputs(KroneckerFactorisation):
+    """The same, then alternating least squares for the error of the layer's outputs on calibration inputs."""
+
+    sweeps: int = 10
+    statistic: ClassVar[type[Statistic] | None] = GramMatrix
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.start is Start.PERMUTED:
+            raise ValueError("a fit to inputs keeps their order; use Start.VAN_LOAN or Start.PRUNED")
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}-fit"
+
+    def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> KroneckerLinear:
+        """The factors that the fit ends with; never worse on the calibration inputs than the start."""
+        if not isinstance(statistic, GramMatrix):
+            raise TypeError(f"a fit to inputs needs the Gram matrix of {name or 'the layer'}; calibrate first")
+        start = super().__call__(layer, name=name)
+        factors = start.first.detach(), start.second.detach()
+        (a, b), _ = fit_to_inputs(layer.weight.detach(), statistic.sum, factors, sweeps=self.sweeps)
+        return KroneckerLinear(a, b, layer.bias, scalars=start.scalars)
+
+
+def factorised_embedding(embedding: nn.Embedding, second: tuple[int, int], terms: int) -> KroneckerEmbedding:
+    """An embedding table as a Kronecker sum; rows are padded with zeros to a multiple of p.
+
+    Raises:
+        ValueError: q does not divide the width, or too many terms.
+    """
+    table = embedding.weight.detach()
+    p, q = second
+    rows = math.ceil(len(table) / p)
+    padded = torch.cat([table, table.new_zeros(rows * p - len(table), table.shape[1])])
+    return KroneckerEmbedding(*van_loan(padded, (rows, max(1, table.shape[1] // q)), terms))
+
+
+def make_dense(model: nn.Module) -> int:
+    """Put a plain linear layer with the same outputs in the place of every factorised one; says how many."""
+    found = [(name, module) for name, module in model.named_modules() if isinstance(module, KroneckerLinear)]
+    for name, module in found:
+        model.set_submodule(name, module.dense())
+    return len(found)
+
+
+LAYOUT, WEIGHTS = "factors.json", "model.safetensors"
+
+
+def save_factorised(model: nn.Module, folder: Path) -> None:
+    """Write a model with factorised layers: all tensors as safetensors, and the factors' shapes beside them."""
+    layout = {
+        name: {
+            "first": list(module.first.shape), "second": list(module.second.shape), "bias": module.bias is not None,
+            "scalars": module.scalars is not None, "rows": module.rows is not None,
+            "columns": module.columns is not None,
+        }
+        for name, module in model.named_modules()
+        if isinstance(module, KroneckerLinear)
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f"{WEIGHTS}.part"
+    save_model(model, str(beside))
+    (folder / LAYOUT).write_text(json.dumps(layout, indent=1))
+    beside.replace(folder / WEIGHTS)
+
+
+def load_factorised(model: nn.Module, folder: Path) -> None:
+    """Give a dense model of the same architecture the factorised layers and all the tensors of a folder.
+
+    Raises:
+        ValueError: the folder was not written by `save_factorised`, or holds another architecture.
+    """
+    if not (folder / LAYOUT).is_file() or not (folder / WEIGHTS).is_file():
+        raise ValueError(f"{folder} has no {LAYOUT} and {WEIGHTS}; give a folder that save_factorised wrote")
+    layout = json.loads((folder / LAYOUT).read_text())
+    names = {name for name, _ in model.named_modules()}
+    if missing := sorted(set(layout) - names):
+        raise ValueError(f"{folder} factorises {missing[0]}, which {type(model).__name__} does not have")
+    like = next(model.parameters())
+    for name, shapes in layout.items():
+        model.set_submodule(name, _empty(shapes, like))
+    try:
+        load_model(model, str(folder / WEIGHTS))
+    except RuntimeError as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"{folder} holds another architecture than {type(model).__name__} ({reason})") from error
+
+
+def _empty(shapes: dict, like: Tensor) -> KroneckerLinear:
+    (k, m, n), (_, p, q) = shapes["first"], shapes["second"]
+    return KroneckerLinear(
+        like.new_empty(k, m, n), like.new_empty(k, p, q),
+        like.new_empty(m * p) if shapes["bias"] else None,
+        scalars=like.new_empty(k) if shapes["scalars"] else None,
+        rows=torch.arange(m * p, device=like.device) if shapes["rows"] else None,
+        columns=torch.arange(n * q, device=like.device) if shapes["columns"] else None,
+    )  # fmt: skip
