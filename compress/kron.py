@@ -91,40 +91,43 @@ def van_loan(weight: Tensor, first: tuple[int, int], terms: int = 1) -> tuple[Te
     """
     shapes = FactorShapes.cut((weight.shape[-2], weight.shape[-1]), first)
     shapes.check_terms(terms)
-    matrix = rearranged(weight, shapes).double()
-    wide = matrix.shape[-2] < matrix.shape[-1]
-    left, right = _leading(matrix.mT if wide else matrix, terms)
-    if wide:
-        left, right = right, left
-    first_factors = rearrange(left, "... (m n) k -> ... k m n", m=shapes.first[0])
-    second_factors = rearrange(right, "... (p q) k -> ... k p q", p=shapes.second[0])
-    sign = _sign(second_factors)
-    return (first_factors * sign).to(weight.dtype), (second_factors * sign).to(weight.dtype)
+    rows, second_is_short = _short_side_first(weight, shapes)
+    short = torch.linalg.eigh(rows @ rows.mT).eigenvectors[..., -terms:].flip(-1).mT  # [..., k, short side]
+    long = short @ rows  # each row's norm is its singular value
+    root = torch.linalg.vector_norm(long, dim=-1, keepdim=True).sqrt()
+    sign = _sign(short if second_is_short else long)
+    long *= sign / torch.where(root > 0, root, 1)
+    short = short * (sign * root)
+    first_factors, second_factors = (long, short) if second_is_short else (short, long)
+    first_factors = first_factors.unflatten(-1, shapes.first)
+    second_factors = second_factors.unflatten(-1, shapes.second)
+    return first_factors.to(weight.dtype), second_factors.to(weight.dtype)
 
 
-def _leading(tall: Tensor, terms: int) -> tuple[Tensor, Tensor]:
-    """Left and right singular vectors of a tall matrix, each times the root of its singular value."""
-    right = torch.linalg.eigh(tall.mT @ tall).eigenvectors[..., -terms:].flip(-1)
-    left = tall @ right  # each column's norm is its singular value
-    root = torch.linalg.vector_norm(left, dim=-2, keepdim=True).sqrt()
-    return left / torch.where(root > 0, root, 1), right * root
+def _short_side_first(weight: Tensor, shapes: FactorShapes) -> tuple[Tensor, bool]:
+    """The rearranged matrix or its transpose, whichever has fewer rows, in float64; and whether those are p q.
+
+    Laid out so, the copy, its Gram matrix and the projection all run along memory.
+    """
+    (m, n), (p, q) = shapes.first, shapes.second
+    second_is_short = p * q <= m * n
+    pattern = "... (m p) (n q) -> ... p q m n" if second_is_short else "... (m p) (n q) -> ... m n p q"
+    view = rearrange(weight, pattern, m=m, n=n, p=p, q=q)
+    copied = view.to(torch.float64, memory_format=torch.contiguous_format).contiguous()
+    return copied.flatten(-2).flatten(-3, -2), second_is_short
 
 
-def _sign(factors: Tensor) -> Tensor:
-    """1 or -1 for each term `[..., k, 1, 1]`: the sign of the entry that is largest in magnitude, the first of equals."""
-    flat = factors.flatten(-2)
-    largest = flat.gather(-1, flat.abs().argmax(-1, keepdim=True))
-    return torch.where(largest < 0, -1.0, 1.0)[..., None].to(factors.dtype)
+def _sign(vectors: Tensor) -> Tensor:
+    """1 or -1 for each vector `[..., k, length]`, `[..., k, 1]`: the sign of its largest entry, the first of equals."""
+    largest = vectors.gather(-1, vectors.abs().argmax(-1, keepdim=True))
+    return torch.where(largest < 0, -1.0, 1.0).to(vectors.dtype)
 
 
 def singular_values(weight: Tensor, first: tuple[int, int]) -> Tensor:
     """Of the rearranged matrix, falling, float64 `[most_terms]`; the sum of squares past k is what k terms lose."""
-    shapes = FactorShapes.cut((weight.shape[-2], weight.shape[-1]), first)
-    matrix = rearranged(weight, shapes).double()
-    if matrix.shape[-2] < matrix.shape[-1]:
-        matrix = matrix.mT
+    rows, _ = _short_side_first(weight, FactorShapes.cut((weight.shape[-2], weight.shape[-1]), first))
     # Through the Gram matrix: relative errors grow below 1e-8 of the largest, which no spectrum here shows.
-    return torch.linalg.eigvalsh(matrix.mT @ matrix).clamp(min=0).sqrt().flip(-1)
+    return torch.linalg.eigvalsh(rows @ rows.mT).clamp(min=0).sqrt().flip(-1)
 
 
 def materialise(first: Tensor, second: Tensor, scalars: Tensor | None = None) -> Tensor:
