@@ -43,7 +43,8 @@ class KneserNey:
         """
         self.bits = max(1, (vocabulary - 1).bit_length())
         if order < 1 or order * self.bits > MOST_BITS:
-            raise ValueError(f"{order}-grams of {vocabulary} tokens need {order * self.bits} bits, more than {MOST_BITS}")
+            needed = order * self.bits
+            raise ValueError(f"{order}-grams of {vocabulary} tokens need {needed} bits, more than {MOST_BITS}")
         tokens = np.asarray(tokens, dtype=np.int64)
         if len(tokens) < order:
             raise ValueError(f"{len(tokens)} tokens hold no {order}-gram; give more text")
@@ -73,19 +74,19 @@ class KneserNey:
         return _Order(grams, counts.astype(float), contexts, totals.astype(float), kinds.astype(float), float(discount))
 
     def probabilities(self, tokens: Codes) -> Floats:
-        """Of every token from number `order - 1` on, given those before it, `[tokens - order + 1]`."""
+        """Of every token given up to `order - 1` before it; the first has none, `[tokens]`."""
         tokens = np.asarray(tokens, dtype=np.int64)
-        packed = self._packed(tokens, self.order)
-        found = np.full(len(packed), 1 / self.vocabulary)
+        found = np.full(len(tokens), 1 / self.vocabulary)
         for n, order in enumerate(self.orders, 1):
-            grams = packed & ((1 << (n * self.bits)) - 1)
+            if len(tokens) < n:
+                break
+            grams = self._packed(tokens, n)
             counts = _looked_up(order.grams, order.counts, grams)
             totals = _looked_up(order.contexts, order.totals, grams >> self.bits)
             kinds = _looked_up(order.contexts, order.kinds, grams >> self.bits)
             seen = totals > 0
-            total = np.where(seen, totals, 1)
-            higher = (np.maximum(counts - order.discount, 0) + order.discount * kinds * found) / total
-            found = np.where(seen, higher, found)
+            higher = np.maximum(counts - order.discount, 0) + order.discount * kinds * found[n - 1 :]
+            found[n - 1 :] = np.where(seen, higher / np.where(seen, totals, 1), found[n - 1 :])
         return found
 
 

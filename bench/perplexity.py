@@ -1,4 +1,4 @@
-"""Perplexity under named protocols: the same model and text give other numbers under each, so none goes without a name."""
+"""Perplexity under named protocols: the same model and text give another number under each."""
 
 from __future__ import annotations
 

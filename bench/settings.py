@@ -10,6 +10,8 @@ import pytest
 from models.load import EMBEDDED
 
 PAPER_MODEL = "togethercomputer/LLaMA-2-7B-32K"
+PAPER_GPT2 = "gpt2"
+PAPER_PEER = "distilgpt2"
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,18 @@ class Settings:
     model: str = EMBEDDED
     text: Path | None = None
     """None for the Wikipedia sample."""
+    train_text: Path | None = None
+    """More text to train models on, never scored."""
+    data_dir: Path | None = None
+    """A folder with the papers' data, where there is no hub."""
+    peer: str = PAPER_PEER
+    """The distilled model that Krony-PT is compared with at the paper's scale."""
     seed: int = 0
 
     @property
     def own(self) -> bool:
         """Whether the user brought a model or a text."""
-        return self.model not in (EMBEDDED, PAPER_MODEL) or self.text is not None
+        return self.model not in (EMBEDDED, PAPER_MODEL, PAPER_GPT2) or self.text is not None
 
 
 LONG = (128, 256, 512, 1024, 2048, 4096)
@@ -61,7 +69,13 @@ PAPER_EFFORTS = {
     name: replace(settings, scale="paper", model=PAPER_MODEL, contexts=(*LONG, 8192, 16_384, 32_768 - settings.targets))
     for name, settings in GPU_EFFORTS.items()
 }
-SCALES = {"embedded": EMBEDDED_EFFORTS, "gpu": GPU_EFFORTS, "paper": PAPER_EFFORTS}
+PAPER_GPT2_EFFORTS = {
+    name: replace(settings, model=PAPER_GPT2, contexts=(128, 256, 512, 896), targets=64)
+    for name, settings in PAPER_EFFORTS.items()
+}
+SCALES = {
+    "embedded": EMBEDDED_EFFORTS, "gpu": GPU_EFFORTS, "paper": PAPER_EFFORTS, "paper-gpt2": PAPER_GPT2_EFFORTS,
+}  # fmt: skip
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -77,6 +91,9 @@ def add_options(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption("--model", help="a folder, a .gguf file or a hub id to put under the claims")
     group.addoption("--text", type=Path, help="a .txt or .jsonl file to score and calibrate on")
+    group.addoption("--train-text", type=Path, help="more text to train models on (.txt, .jsonl, .xz); never scored")
+    group.addoption("--data-dir", type=Path, help="a folder with the papers' data, for --scale=paper without a hub")
+    group.addoption("--peer", help="folder or hub id of the distilled peer, for --scale=paper; distilgpt2 by default")
     group.addoption("--contexts", help="left-context lengths in tokens, such as 128,512,2048")
     group.addoption("--device", help="cpu, cuda or cuda:1; by default the scale's own")
     group.addoption("--report-dir", type=Path, help="where evidence and pages go; by default under reports/")
@@ -91,7 +108,11 @@ def settings(config: pytest.Config, scale: str) -> Settings:
     """
     chosen = SCALES[scale][str(config.getoption("effort"))]
     model, text, device = config.getoption("model"), config.getoption("text"), config.getoption("device")
-    chosen = replace(chosen, model=model or chosen.model, text=text, device=device or chosen.device)
+    chosen = replace(
+        chosen, model=model or chosen.model, text=text, device=device or chosen.device,
+        train_text=config.getoption("train_text"), data_dir=config.getoption("data_dir"),
+        peer=config.getoption("peer") or chosen.peer,
+    )  # fmt: skip
     if (asked := config.getoption("contexts")) is None:
         return chosen
     try:

@@ -174,3 +174,29 @@ def level_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = 
 def mean(values: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
     """The mean over documents, `[documents]`."""
     return cluster_interval(values[:, None], lambda means: means[..., 0], seed=seed, resamples=resamples)
+
+
+def crossed_ratio(first: Array, second: Array, *, level: float = LEVEL) -> Interval:
+    """Exp of the mean of first minus second, each `[seeds, documents]` of mean losses: a ratio of perplexities.
+
+    Seeds and documents are both drawn from more, and every seed is scored on every document. The variance of the
+    mean is bounded by that over seeds plus that over documents (Owen 2007, the pigeonhole bound), each from its own
+    means; Student's t has Satterthwaite's degrees of freedom. With one seed only documents count, and the interval
+    says nothing of other seeds.
+
+    Raises:
+        ValueError: shapes that differ, fewer than two documents, or a loss that is not finite.
+    """
+    if first.shape != second.shape or first.ndim != 2 or first.shape[1] < 2:
+        raise ValueError(f"losses are {first.shape} and {second.shape}; both must be [seeds, at least 2 documents]")
+    gap = np.asarray(first, dtype=np.float64) - second
+    if not np.isfinite(gap).all():
+        raise ValueError("a loss is not finite; a run that diverged cannot be averaged")
+    value = gap.mean()
+    parts = [(means.var(ddof=1) / len(means), len(means) - 1) for means in (gap.mean(0), gap.mean(1)) if len(means) > 1]
+    variance = sum(part for part, _ in parts)
+    if variance == 0:
+        return Interval(*(3 * (float(np.exp(value)),)))
+    freedom = variance**2 / sum(part**2 / n for part, n in parts)
+    half = stats.t.ppf((1 + level) / 2, df=freedom) * variance**0.5
+    return Interval(*(float(np.exp(x)) for x in (value, value - half, value + half)))

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
-from compress.kron import FactorShapes, pruned_factors, van_loan
+from compress.kron import pruned_factors, van_loan
 from compress.kron_fit import fit_to_inputs, permuted_van_loan
 from compress.kron_linear import KroneckerEmbedding, KroneckerLinear
 from compress.methods import Method
@@ -62,7 +62,6 @@ class KroneckerFactorisation(Method):
         """
         rows, columns = layer.weight.shape
         p, q = self.second if rows >= columns else self.second[::-1]
-        FactorShapes.cut((rows, columns), (max(1, rows // p), max(1, columns // q)))
         if rows % p or columns % q:
             raise ValueError(f"second factors of {p} x {q} do not divide a weight of {rows} x {columns}")
         return rows // p, columns // q
@@ -73,7 +72,8 @@ class KroneckerFactorisation(Method):
         rows = columns = None
         if self.start is Start.PERMUTED:
             found = permuted_van_loan(weight, first, self.terms)
-            a, b, rows, columns = found.first, found.second, found.rows, found.columns
+            a, b = found.first, found.second
+            rows, columns = found.rows.to(weight.device), found.columns.to(weight.device)
         elif self.start is Start.PRUNED:
             a, b = pruned_factors(weight, (weight.shape[0] // first[0], weight.shape[1] // first[1]))
         else:

@@ -72,47 +72,55 @@ def heal(
             while done <= until:
                 theirs = [batch.through(dense[done]) for batch in theirs]
                 done += 1
-        errors.append(_heal_block(block, ours, [batch.hidden for batch in theirs], list(trained(block)), healing, advance))
+        pairs = list(zip(ours, [batch.hidden for batch in theirs], strict=True))
+        errors.append(_heal_block(block, pairs, list(trained(block)), healing, advance))
         with torch.no_grad():
             ours = [batch.through(block) for batch in ours]
     return errors
 
 
+Pairs = list[tuple[BlockInput, Tensor]]
+"""What enters a block, and the hidden states that should leave it, for every batch."""
+
+
 def _heal_block(
-    block: nn.Module, inputs: list[BlockInput], wanted: list[Tensor], parameters: list[nn.Parameter], healing: Healing,
-    advance: Callable[[int], None],
-) -> tuple[float, float]:  # fmt: skip
-    before = _error(block, inputs, wanted)
-    steps = healing.passes * len(inputs)
-    if not steps or not parameters:
+    block: nn.Module, pairs: Pairs, parameters: list[nn.Parameter], healing: Healing, advance: Callable[[int], None]
+) -> tuple[float, float]:
+    before = _error(block, pairs)
+    if not healing.passes or not parameters:
         return before, before
     kept = [parameter.detach().clone() for parameter in parameters]
     was = [parameter.requires_grad for parameter in parameters]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.Adam(parameters, lr=healing.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    with torch.enable_grad():
-        for _ in range(healing.passes):
-            for batch, target in zip(inputs, wanted, strict=True):
-                optimizer.zero_grad()
-                relative_error(batch.through(block).hidden, target).backward()
-                optimizer.step()
-                schedule.step()
-                advance(target[..., 0].numel())
-    for parameter, before_grad in zip(parameters, was, strict=True):
-        parameter.requires_grad_(before_grad)
+    _descend(block, pairs, parameters, healing, advance)
+    for parameter, wanted_gradient in zip(parameters, was, strict=True):
+        parameter.requires_grad_(wanted_gradient)
         parameter.grad = None
-    after = _error(block, inputs, wanted)
-    if not after <= before:  # a step too long, or no number: what it was is better
-        with torch.no_grad():
-            for parameter, value in zip(parameters, kept, strict=True):
-                parameter.copy_(value)
-        return before, before
-    return before, after
+    after = _error(block, pairs)
+    if after <= before:
+        return before, after
+    with torch.no_grad():  # steps too long, or no number: what it was is better
+        for parameter, value in zip(parameters, kept, strict=True):
+            parameter.copy_(value)
+    return before, before
+
+
+@torch.enable_grad()
+def _descend(
+    block: nn.Module, pairs: Pairs, parameters: list[nn.Parameter], healing: Healing, advance: Callable[[int], None]
+) -> None:
+    optimizer = torch.optim.Adam(parameters, lr=healing.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, healing.passes * len(pairs))
+    for _ in range(healing.passes):
+        for batch, wanted in pairs:
+            optimizer.zero_grad()
+            relative_error(batch.through(block).hidden, wanted).backward()
+            optimizer.step()
+            schedule.step()
+            advance(wanted[..., 0].numel())
 
 
 @torch.no_grad()
-def _error(block: nn.Module, inputs: list[BlockInput], wanted: list[Tensor]) -> float:
-    found = [float(relative_error(batch.through(block).hidden, target)) for batch, target in zip(inputs, wanted, strict=True)]
-    return sum(found) / len(found)
+def _error(block: nn.Module, pairs: Pairs) -> float:
+    return sum(float(relative_error(batch.through(block).hidden, wanted)) for batch, wanted in pairs) / len(pairs)

@@ -139,17 +139,17 @@ class KroneckerLinear(nn.Module):
 
     @property
     def terms(self) -> int:
-        """k."""
+        """K."""
         return len(self.first)
 
     @property
     def in_features(self) -> int:
-        """n q."""
+        """N q."""
         return self.shapes.weight[1]
 
     @property
     def out_features(self) -> int:
-        """m p."""
+        """M p."""
         return self.shapes.weight[0]
 
     def operations(self, tokens: int) -> int:

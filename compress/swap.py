@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from compress.calibrate import Chosen, block_inputs, calibrate_blocks, every_layer, linear_layers
+from compress.calibrate import BlockInput, Chosen, Visit, block_inputs, calibrate_blocks, every_layer, linear_layers
 from compress.layers import CompressedModule
 from compress.methods import Method
 from compress.size import Storage, total
@@ -110,29 +110,30 @@ def apply(
 
     try:
         with bar:
-            _walk(rule, blocks, forward, batches, visit, chosen)
+            _walk(rule, blocks, _inputs(rule, blocks, forward, batches), visit, chosen)
     except BaseException:
         outcome.undo()
         raise
     return outcome
 
 
-def _walk(
-    rule: Method,
-    blocks: Sequence[nn.Module],
-    forward: Callable[[Tensor], object] | None,
-    batches: Iterable[Tensor],
-    visit: Callable[[int, dict[str, Statistic]], None],
-    chosen: Chosen,
-) -> None:
+def _inputs(
+    rule: Method, blocks: Sequence[nn.Module], forward: Callable[[Tensor], object] | None, batches: Iterable[Tensor]
+) -> list[BlockInput]:
     if rule.statistic is None:
-        for index in range(len(blocks)):
-            visit(index, {})
-        return
+        return []
     inputs = [] if forward is None else block_inputs(forward, blocks[0], batches)
     if not inputs:
         raise ValueError(f"{rule} measures layer inputs; give forward and at least one calibration batch")
-    calibrate_blocks(blocks, inputs, rule.statistic, visit, chosen)
+    return inputs
+
+
+def _walk(rule: Method, blocks: Sequence[nn.Module], inputs: list[BlockInput], visit: Visit, chosen: Chosen) -> None:
+    if rule.statistic is not None:
+        calibrate_blocks(blocks, inputs, rule.statistic, visit, chosen)
+        return
+    for index in range(len(blocks)):
+        visit(index, {})
 
 
 @contextmanager
@@ -156,9 +157,7 @@ def _check(layers: dict[str, nn.Linear]) -> None:
             raise ValueError(f"the weight of {name} holds NaN or infinity; repair the checkpoint before compressing")
 
 
-def _skipped(
-    blocks: Sequence[nn.Module], model: nn.Module | None, layers: dict[str, nn.Linear]
-) -> list[SkippedModule]:
+def _skipped(blocks: Sequence[nn.Module], model: nn.Module | None, layers: dict[str, nn.Linear]) -> list[SkippedModule]:
     inside = {id(module) for block in blocks for module in block.modules()}
     taken = {id(layer) for layer in layers.values()}
     skipped = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,8 +47,9 @@ class Corpus:
 def read_documents(path: Path) -> list[Document]:
     """The documents of a text file, in order.
 
-    `.jsonl` holds one `{"text": ..., "title": ...}` a line. In any other file documents are separated by
-    `<|endoftext|>`, else by WikiText's ` = Title = ` lines, else by two or more blank lines.
+    `.jsonl` holds one `{"text": ..., "title": ...}` a line; `.xz` files are
+    unpacked in memory. In any other file documents are separated by `<|endoftext|>`, else by WikiText's
+    ` = Title = ` lines, else by two or more blank lines.
 
     Raises:
         InputError: the file is missing, is not UTF-8, is empty, or holds fewer than two documents.
@@ -55,7 +57,10 @@ def read_documents(path: Path) -> list[Document]:
     if not path.is_file():
         raise InputError(f"no text file at {path}; give --text an existing .txt or .jsonl file")
     try:
-        content = path.read_text(encoding="utf-8")
+        with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8") as file:
+            content = file.read()
+    except lzma.LZMAError as error:
+        raise InputError(f"{path} is no complete .xz file ({error}); copy it again") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text ({error}); convert it, for instance with iconv") from error
     documents = _jsonl(path, content) if path.suffix == ".jsonl" else _plain(path.stem, content)

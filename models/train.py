@@ -149,7 +149,8 @@ def train(
     if not len(windows):
         raise InputError("there is no window to train on; give more text")
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision=training.precision)
-    optimizer = torch.optim.AdamW(_groups(model, training.weight_decay), lr=training.learning_rate, betas=training.betas)
+    groups = _groups(model, training.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas)
     schedule = get_scheduler(SCHEDULES[training.schedule], optimizer, training.warmup, training.steps)
     model.train().to(accelerator.device)
     prepared, optimizer = accelerator.prepare(model, optimizer)
@@ -161,7 +162,8 @@ def train(
         for step in range(len(history.losses), training.steps):
             started = time.perf_counter()
             indices = batch_indices(len(windows), training.batch, step, training.seed)
-            value, tokens = _step(accelerator, prepared, windows, indices, training, loss)
+            parts = [_rows(windows, part) for part in _parts(indices, training.accumulation)]
+            value, tokens = _gradients(accelerator, prepared, parts, loss)
             norm = accelerator.clip_grad_norm_(prepared.parameters(), training.clip)
             if not (math.isfinite(value) and math.isfinite(float(norm))):
                 raise Diverged(step, schedule.get_last_lr()[0], value, kept.latest())
@@ -182,18 +184,19 @@ def train(
     return history
 
 
-def _step(
-    accelerator: Accelerator, model: nn.Module, windows: Any, indices: list[int], training: Training, loss: Loss
-) -> tuple[float, int]:
-    """Gradients of one batch, in parts; this process takes its share of each. Gives the loss and the tokens."""
+def _parts(indices: list[int], count: int) -> list[list[int]]:
+    size = len(indices) // count
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
+
+
+def _gradients(accelerator: Accelerator, model: nn.Module, parts: list[Tensor], loss: Loss) -> tuple[float, int]:
+    """Gradients of one batch in parts, of which this process takes its share; gives the loss and the tokens."""
     value, tokens = 0.0, 0
-    size = training.batch // training.accumulation
-    for start in range(0, training.batch, size):
-        part = _rows(windows, indices[start : start + size])
+    for part in parts:
         tokens += part.numel()
         mine = part[accelerator.process_index :: accelerator.num_processes].to(accelerator.device)
         with accelerator.autocast():
-            found = loss(model, mine) / training.accumulation
+            found = loss(model, mine) / len(parts)
         accelerator.backward(found)
         value += float(found.detach())
     return value, tokens
@@ -256,11 +259,14 @@ class _Checkpoints:
         if kept["training"] != self.settings:
             changed = {key for key, value in self.settings.items() if kept["training"].get(key) != value}
             raise InputError(
-                f"{path} holds a run with other settings ({', '.join(sorted(changed))}); give another folder or delete it"
+                f"{path} holds a run with other settings ({', '.join(sorted(changed))}); "
+                "give another folder or delete it"
             )
         try:
             self.accelerator.load_state(str(path))
         except (RuntimeError, KeyError, ValueError) as error:
             reason = str(error).split("\n")[0]
-            raise InputError(f"{path} is a checkpoint of another architecture ({reason}); give another folder") from error
+            raise InputError(
+                f"{path} is a checkpoint of another architecture ({reason}); give another folder"
+            ) from error
         return History(**kept["history"])

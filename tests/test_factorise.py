@@ -120,7 +120,7 @@ def test_saved_and_dense_give_the_same_logits(model, batches, tmp_path, scalars)
     again = build(SHAPE, seed=77).eval()
     load_factorised(again, tmp_path / "factors")
     assert torch.equal(again(input_ids=batches[0]).logits, expected)
-    with pytest.raises(ValueError, match="another architecture|does not have"):
+    with pytest.raises(ValueError, match=r"another architecture|does not have"):
         load_factorised(build(GPT2Shape(2, 12, 2, 29, 16), seed=0), tmp_path / "factors")
     with pytest.raises(ValueError, match="save_factorised wrote"):
         load_factorised(dense_twin, tmp_path)
@@ -139,11 +139,11 @@ def test_embedding_is_padded_and_exact_with_all_terms(model, batches):
 
 def test_refusals(model):
     layer = find_blocks(model)[0].mlp.c_fc
-    with pytest.raises(ValueError, match="5 x 1 do not divide a weight of 48 x 12|does not divide"):
+    with pytest.raises(ValueError, match="5 x 1 do not divide a weight of 48 x 12"):
         KroneckerFactorisation((5, 1))(layer)
     with pytest.raises(ValueError, match="one term, not 2"):
         KroneckerFactorisation((2, 1), terms=2, start=Start.PRUNED)
-    with pytest.raises(ValueError, match="3 Kronecker terms.*1 to 2"):
+    with pytest.raises(ValueError, match=r"3 Kronecker terms.*1 to 2"):
         KroneckerFactorisation((2, 1), terms=3)(layer)
     with pytest.raises(ValueError, match="at least 1"):
         KroneckerFactorisation((0, 1))

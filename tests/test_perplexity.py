@@ -149,7 +149,7 @@ def test_kneser_ney_is_its_definition_and_sums_to_one():
     text = np.random.default_rng(0).integers(0, 5, 60)
     model = KneserNey(text, vocabulary=6, order=3)
     for history in ([0, 1], [4, 4], [5, 5], [int(text[-2]), int(text[-1])]):
-        found = [model.probabilities(np.array([*history, token]))[0] for token in range(6)]
+        found = [model.probabilities(np.array([*history, token]))[-1] for token in range(6)]
         expected = [slow_kneser_ney(text.tolist(), 6, 3, history, token) for token in range(6)]
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
         assert sum(found) == pytest.approx(1, abs=1e-12)

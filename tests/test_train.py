@@ -32,10 +32,7 @@ def plain_loop(network, windows, training):
     losses = []
     for step in range(training.steps):
         for group in optimizer.param_groups:
-            group["lr"] = training.learning_rate * min(1.0, step / max(1, training.warmup))
-        if not training.warmup:
-            for group in optimizer.param_groups:
-                group["lr"] = training.learning_rate
+            group["lr"] = training.learning_rate * (min(1.0, step / training.warmup) if training.warmup else 1.0)
         found = next_token_loss(network, windows[batch_indices(len(windows), training.batch, step, training.seed)])
         found.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip)
@@ -52,8 +49,9 @@ def test_equals_a_bare_loop(windows, accumulation, warmup):
     history = train(ours, windows, training, watch=lambda *_: None)
     losses = plain_loop(plain, windows, training)
     torch.testing.assert_close(torch.tensor(history.losses), torch.tensor(losses), rtol=1e-5, atol=1e-6)
-    for found, expected in zip(ours.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    # Not the parameters: a key's bias has no gradient but rounding, which Adam makes as large as any other.
+    logits = [network.eval()(input_ids=windows).logits for network in (ours, plain)]
+    torch.testing.assert_close(*logits, rtol=1e-4, atol=1e-4)
     assert history.tokens == 7 * 4 * 8
 
 

@@ -1,0 +1,260 @@
+"""Krony-PT's ladder of students on a GPT-2 that is trained on the spot, and whether that teacher may judge them.
+
+Every student starts from the teacher's weights and is trained on the same number of tokens in the same order.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from bench.krony_settings import Ladder
+from bench.lab import Array, Arrays, Lab
+from bench.ngram import KneserNey
+from bench.perplexity import token_losses
+from bench.statistics import Interval, crossed_ratio
+from compress.distillation import triple_loss
+from compress.factorise import KroneckerFactorisation, Start, factorised_embedding
+from compress.kron_linear import KroneckerLinear
+from compress.swap import apply
+from models.embedded import wikipedia_articles
+from models.errors import InputError
+from models.gpt2 import build, every_other_layer, unique_parameters
+from models.load import find_blocks
+from models.text import Document, read_documents
+from models.train import History, Loss, next_token_loss, train, windows_of
+from models.vocabulary import train_tokenizer
+
+NGRAM = 5
+TOKENIZER_CHARACTERS = 20_000_000
+"""Of training text, enough to choose a vocabulary by."""
+STEADY = 4
+"""How many times smaller the batch of the unsteady run is."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """One rung: how the teacher is compressed, and how the student is trained."""
+
+    name: str
+    method: KroneckerFactorisation | None = None
+    """Of the MLP weights; None leaves them."""
+    half: bool = False
+    """Every other layer goes, as in DistilGPT2."""
+    odd_layers: bool = False
+    """Only blocks 1, 3, 5, ... are factorised, and the embedding too, with an output matrix of its own."""
+    distilled: bool = False
+    """Trained with DistilBERT's three losses rather than on the text alone."""
+    schedule: str = "constant"
+    batch_divisor: int = 1
+
+
+P81, P95, FOUR = (4, 1), (2, 1), (3, 3)
+MANY_SMALL = (8, 4)
+STUDENTS = {
+    student.name: student
+    for student in (
+        Student("half", half=True),
+        Student("half-distilled", half=True, distilled=True),
+        Student("81M", KroneckerFactorisation(P81)),
+        Student("81M-distilled", KroneckerFactorisation(P81), distilled=True),
+        Student("95M-van-loan", KroneckerFactorisation(P95)),
+        Student("95M-pruned", KroneckerFactorisation(P95, start=Start.PRUNED)),
+        Student("4-terms", KroneckerFactorisation(FOUR, terms=4)),
+        Student("4-terms-scalars", KroneckerFactorisation(FOUR, terms=4, scalars=True)),
+        Student("many-small", KroneckerFactorisation(MANY_SMALL, terms=8)),
+        Student("tqcompressor", KroneckerFactorisation((4, 2), terms=4, start=Start.PERMUTED), odd_layers=True),
+        Student("kngpt2", KroneckerFactorisation(P95), odd_layers=True, distilled=True),
+        Student("81M-cosine", KroneckerFactorisation(P81), schedule="cosine"),
+        Student("81M-small-batch", KroneckerFactorisation(P81), batch_divisor=STEADY),
+    )
+}
+EMBEDDING = ((2, 1), 1)
+"""Second factor and terms of a factorised embedding: half its parameters, as KnGPT-2 halves it."""
+
+
+@dataclass(frozen=True)
+class Qualification:
+    """Whether the teacher can tell students apart."""
+
+    over_ngram: Interval
+    """Perplexity of a 5-gram model over the teacher's."""
+    over_half: Interval
+    """Perplexity of a half-depth model trained from scratch on the same tokens over the teacher's."""
+    doubt: str
+    """Empty where it can."""
+
+
+CLEARLY = 1.05
+"""What "clearly" asks of a half-depth model's perplexity over the teacher's."""
+
+
+class LadderLab:
+    """The teacher, its text and its students; what was trained once is kept like every measurement."""
+
+    def __init__(self, lab: Lab, ladder: Ladder) -> None:
+        self.lab, self.ladder = lab, ladder
+        text, more = lab.settings.text, lab.settings.train_text
+        documents = wikipedia_articles() if text is None else read_documents(text)
+        order = sorted(documents, key=lambda document: hashlib.sha256(document.text.encode()).hexdigest())
+        self.scored_documents, self.training_documents = order[: ladder.documents], order[ladder.documents :]
+        if more is not None:
+            self.training_documents += read_documents(more)
+
+    @cached_property
+    def text(self) -> tuple[Tensor, Tensor]:
+        """Training tokens `[tokens]` and scored windows `[documents, windows, context]`."""
+        shape, per_document = self.ladder.shape, self.ladder.windows
+        sample, taken = [], 0
+        for document in self.training_documents:
+            if taken < TOKENIZER_CHARACTERS:
+                sample.append(document.text)
+                taken += len(document.text)
+        tokenizer = train_tokenizer(sample, shape.vocabulary)
+
+        def tokens(document: Document) -> Tensor:
+            return torch.tensor(tokenizer(document.text, verbose=False)["input_ids"])
+
+        need = per_document * shape.positions
+        scored = [found[:need] for found in map(tokens, self.scored_documents) if len(found) >= need]
+        if len(scored) < 2:
+            raise InputError(
+                f"{len(scored)} of {len(self.scored_documents)} scored documents have the {need} tokens that "
+                f"{per_document} windows of {shape.positions} take; give longer documents"
+            )
+        training = torch.cat([tokens(document) for document in self.training_documents])
+        return training, torch.stack(scored).view(len(scored), per_document, shape.positions)
+
+    def losses(self, model: PreTrainedModel) -> Array:
+        """Mean loss of each scored document, `[documents]`."""
+        _, scored = self.text
+        found = token_losses(model.eval(), scored.flatten(0, 1))
+        return found.view(len(scored), -1).double().mean(1).numpy()
+
+    def _trained(self, model: PreTrainedModel, name: str, loss: Loss, **changes: object) -> History:
+        training = replace(self.ladder.teacher if name in ("teacher", "scratch") else self.ladder.student, **changes)
+        windows = windows_of(self.text[0], self.ladder.shape.positions)
+        tokens = training.steps * training.batch * windows.shape[1]
+        folder = self.lab.folder / "training" / f"{name}-{self.lab.fingerprint[:16]}" if name == "teacher" else None
+        with self.lab.progress.variant(f"training {name}", tokens) as advance:
+            return train(
+                model, windows, training, loss=loss, device=self.lab.settings.device, folder=folder,
+                save_every=self.ladder.save_every, watch=lambda count, _loss: advance(count),
+            )  # fmt: skip
+
+    @cached_property
+    def teacher(self) -> PreTrainedModel:
+        """Trained, or loaded from where it was kept."""
+        model = build(self.ladder.shape, seed=self.lab.settings.seed, initial_scale=self.ladder.initial_scale)
+        self._trained(model, "teacher", next_token_loss)
+        return model.eval().requires_grad_(False)
+
+    def _base(self) -> Arrays:
+        """Losses of the teacher, of a half-depth model from scratch and of the n-gram model, `[documents]` each."""
+        half = replace(self.ladder.shape, layers=self.ladder.shape.layers // 2)
+        scratch = build(half, seed=self.lab.settings.seed, initial_scale=self.ladder.initial_scale)
+        history = self._trained(scratch, "scratch", next_token_loss)
+        training, scored = self.text
+        ngram = KneserNey(training.numpy(), vocabulary=self.ladder.shape.vocabulary, order=NGRAM)
+        return {
+            "teacher": self.losses(self.teacher),
+            "scratch": self.losses(scratch),
+            "ngram": np.array([_ngram_loss(ngram, windows) for windows in scored]),
+            "tokens": np.array([history.tokens, len(training), unique_parameters(self.teacher)]),
+        }
+
+    @cached_property
+    def base(self) -> Arrays:
+        """What the qualification rests on."""
+        return self.lab.measured(f"ladder base {self.ladder}", self._base)
+
+    @cached_property
+    def qualification(self) -> Qualification:
+        """The teacher against an n-gram model and against half its depth, on the scored documents."""
+        base = {name: self.base[name][None] for name in ("teacher", "scratch", "ngram")}
+        ngram, half = (crossed_ratio(base[name], base["teacher"]) for name in ("ngram", "scratch"))
+        missing = []
+        if not ngram.low >= 1:
+            missing.append(f"a {NGRAM}-gram model's perplexity is {ngram} of the teacher's, needed ≥ 1")
+        if not half.low >= CLEARLY:
+            missing.append(f"a half-depth model's from scratch is {half}, needed ≥ {CLEARLY}")
+        doubt = f"the teacher does not discriminate ({'; '.join(missing)}); train it longer: --effort=thorough"
+        return Qualification(ngram, half, doubt if missing else "")
+
+    def student(self, name: str, seed: int) -> Arrays:
+        """Losses `[documents]` before and after training, the training curve, parameters and scalars of a student."""
+        rung = STUDENTS[name]
+
+        def run() -> Arrays:
+            model = self._compressed(rung)
+            before = self.losses(model)
+            student = self.ladder.student
+            warmup = student.steps // 10 if rung.schedule == "cosine" else 0
+            changes = {
+                "seed": seed, "schedule": rung.schedule, "warmup": warmup,
+                "batch": max(1, student.batch // rung.batch_divisor),
+            }  # fmt: skip
+            loss = self._distilled if rung.distilled else next_token_loss
+            history = self._trained(model.requires_grad_(True), name, loss, **changes)
+            return {
+                "before": before, "after": self.losses(model), "curve": np.array(history.losses),
+                "parameters": np.array([unique_parameters(model)]), "scalars": _scalars(model),
+                "tokens": np.array([history.tokens]), "seconds": np.array([history.seconds]),
+            }  # fmt: skip
+
+        return self.lab.measured(f"ladder student {rung} {seed} {self.ladder}", run)
+
+    def after(self, name: str) -> Array:
+        """A student's losses over all seeds, `[seeds, documents]`."""
+        return np.stack([self.student(name, seed)["after"] for seed in self.ladder.seeds])
+
+    def _distilled(self, model: nn.Module, tokens: Tensor) -> Tensor:
+        teacher = self.teacher.to(tokens.device)  # type: ignore[arg-type]
+        with torch.no_grad():
+            wanted = teacher(input_ids=tokens, output_hidden_states=True)
+        found = model(input_ids=tokens, output_hidden_states=True)
+        logits = found.logits[:, :-1], wanted.logits[:, :-1]
+        hard = functional.cross_entropy(logits[0].flatten(0, 1).float(), tokens[:, 1:].flatten())
+        return triple_loss(hard, logits, (found.hidden_states[-1], wanted.hidden_states[-1]))
+
+    def _compressed(self, rung: Student) -> PreTrainedModel:
+        model = every_other_layer(self.teacher) if rung.half else copy.deepcopy(self.teacher)
+        if rung.method is not None:
+            width = self.ladder.shape.width
+            blocks = find_blocks(model)[1::2] if rung.odd_layers else find_blocks(model)
+            apply(rung.method, blocks, chosen=lambda _name, layer: 4 * width in layer.weight.shape)
+        if rung.odd_layers:
+            head = model.get_output_embeddings()
+            head.weight = nn.Parameter(head.weight.detach().clone())  # untied, as both papers leave it
+            model.config.tie_word_embeddings = False
+            second, terms = EMBEDDING
+            model.set_input_embeddings(factorised_embedding(model.get_input_embeddings(), second, terms))
+        return model
+
+
+def _ngram_loss(model: KneserNey, windows: Tensor) -> float:
+    """Over the same tokens as the transformer's: all but each window's first, with what the window holds before."""
+    text = windows.numpy()
+    found = -np.log(np.concatenate([model.probabilities(window)[1:] for window in text]))
+    return float(found.mean())
+
+
+def _scalars(model: nn.Module) -> Array:
+    layers = [module for module in model.modules() if isinstance(module, KroneckerLinear)]
+    found = [layer.scalars.detach().cpu().numpy() for layer in layers if layer.scalars is not None]
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def unsteadiness(curve: Array) -> float:
+    """Standard deviation of the second half of a training curve about its own line, nats."""
+    half = np.asarray(curve[len(curve) // 2 :], dtype=np.float64)
+    line = np.polynomial.polynomial.Polynomial.fit(np.arange(len(half)), half, 1)
+    return float(np.std(half - line(np.arange(len(half))), ddof=2))
