@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
+from typing import Any
 
 import pytest
 import torch
 
 from bench.evidence import Row, recorded_verdict
+from bench.factorised import FactorisedLab
+from bench.krony_settings import HEALED, LADDERS
 from bench.lab import Lab, Measured
+from bench.ladder import FOUR, MANY_SMALL, P81, P95, LadderLab
 from bench.progress import SessionProgress
 from bench.settings import report_folder, settings
 from bench.statistics import Interval, mean
@@ -28,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     scales: list = ["embedded", pytest.param("gpu", marks=pytest.mark.gpu)]
     if metafunc.config.getoption("scale") == "paper":
-        scales = ["paper"]
+        scales = [getattr(metafunc.module, "PAPER_SCALE", "paper")]
     metafunc.parametrize("lab", scales, indirect=True, scope="session")
 
 
@@ -62,6 +66,34 @@ def lab(request: pytest.FixtureRequest, progress: SessionProgress) -> Lab:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
 
+LABS = pytest.StashKey[dict]()
+
+
+def once(request: pytest.FixtureRequest, key: object, make: Callable[[], Any]) -> Any:
+    """What `make` gives, made once for a session."""
+    known = request.config.stash.setdefault(LABS, {})
+    if key not in known:
+        known[key] = make()
+    return known[key]
+
+
+@pytest.fixture
+def ladder(request: pytest.FixtureRequest, lab: Lab) -> LadderLab:
+    """The ladder of the lab's scale and effort."""
+    settings = LADDERS[lab.settings.scale, lab.settings.effort]
+    return once(request, ("ladder", id(lab)), lambda: LadderLab(lab, settings))
+
+
+@pytest.fixture
+def real(request: pytest.FixtureRequest, lab: Lab) -> FactorisedLab:
+    """The factorised real model of the lab's scale and effort."""
+    settings = HEALED[lab.settings.scale, lab.settings.effort]
+    found = once(request, ("real", id(lab)), lambda: FactorisedLab(lab, settings))
+    if misfit := found.misfit((P81, P95, FOUR, MANY_SMALL)):
+        pytest.skip(misfit)
+    return found
+
+
 @pytest.fixture
 def conclude(request: pytest.FixtureRequest, lab: Lab) -> Conclude:
     """Judge an interval, leave the evidence, and end the test as the verdict says.
@@ -73,6 +105,7 @@ def conclude(request: pytest.FixtureRequest, lab: Lab) -> Conclude:
     def finish(
         row: str, statistic: str, interval: Interval, accept: Region, *, measured: Measured | None = None,
         doubt: str = "", decide: str = "more documents (--effort=thorough)", details: dict | None = None,
+        origin: dict | None = None,
     ) -> None:  # fmt: skip
         verdict = Verdict.INCONCLUSIVE if doubt else judge(interval, accept)
         undecided = verdict is Verdict.INCONCLUSIVE
@@ -82,7 +115,7 @@ def conclude(request: pytest.FixtureRequest, lab: Lab) -> Conclude:
             interval.value, _finite(interval.low), _finite(interval.high), _finite(accept.low), _finite(accept.high),
             details={**(_described(lab, measured) if measured else {}), **(details or {})},
             seconds=round(measured.seconds, 2) if measured else 0.0, peak_bytes=measured.peak_bytes if measured else 0,
-            **_origin(lab),
+            **{**_origin(lab), **(origin or {})},
         )  # fmt: skip
         request.node.stash.setdefault(ROWS, []).append(entry)
         _end(request.config, entry, verdict, f"{row}: {statistic} is {interval}, accepted {accept}")

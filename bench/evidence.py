@@ -168,7 +168,10 @@ def _commit() -> str:
 
 def code_sha256() -> str:
     """Of every file that a measurement depends on: models, compress, and how benches measure."""
-    measuring = ("curves.py", "divergence.py", "windows.py", "lab.py", "settings.py", "simulation.py", "theory.py")
+    measuring = (
+        "curves.py", "divergence.py", "windows.py", "lab.py", "settings.py", "simulation.py", "theory.py", "ladder.py",
+        "factorised.py", "krony_settings.py", "ngram.py", "perplexity.py",
+    )  # fmt: skip
     files = [*(ROOT / "models").glob("*.py"), *(ROOT / "compress").glob("*.py")]
     files += [ROOT / "bench" / name for name in measuring]
     digest = hashlib.sha256()

@@ -32,7 +32,7 @@ class Healed:
     """How the real model's factorised MLPs are fitted and healed."""
 
     calibration: int
-    """Batches of the lab's calibration text that fit and heal."""
+    """Sequences of the lab's calibration text that fit and heal."""
     healing: Healing
     tokens: int
     """Scored tokens of a document."""
@@ -42,7 +42,7 @@ class Healed:
     """Training of the whole compressed model on the calibration text after that, where a GPU makes it possible."""
 
 
-NANO = GPT2Shape(layers=6, width=96, heads=4, vocabulary=512, positions=128)
+NANO = GPT2Shape(layers=4, width=144, heads=4, vocabulary=512, positions=128)
 SMALL = GPT2Shape(layers=10, width=576, heads=9, vocabulary=4096, positions=512)
 """43M parameters, for one GPU."""
 
@@ -60,9 +60,9 @@ def _ladder(shape: GPT2Shape, teacher: tuple[int, int, float], student: tuple[in
 
 LADDERS = {
     ("embedded", "quick"): _ladder(NANO, (20, 4, 4e-3), (4, 1e-3), seeds=(0, 1), documents=4, windows=1),
-    ("embedded", "normal"): _ladder(NANO, (300, 16, 4e-3), (60, 1e-3), seeds=(0, 1, 2), documents=16, windows=2),
+    ("embedded", "normal"): _ladder(NANO, (150, 16, 4e-3), (60, 1e-3), seeds=(0, 1, 2), documents=16, windows=2),
     ("embedded", "thorough"): _ladder(
-        NANO, (6000, 16, 4e-3), (250, 1e-3), seeds=(0, 1, 2), documents=16, windows=6, save_every=500
+        NANO, (6000, 16, 4e-3), (200, 1e-3), seeds=(0, 1, 2), documents=16, windows=6, save_every=500
     ),
     ("gpu", "quick"): _ladder(SMALL, (200, 64, 6e-4), (20, 1e-4), seeds=(0, 1), documents=8, windows=2),
     ("gpu", "normal"): _ladder(
@@ -73,10 +73,10 @@ LADDERS = {
     ),
 }
 HEALED = {
-    ("embedded", "quick"): Healed(1, Healing(1), 96, blocks=4),
-    ("embedded", "normal"): Healed(1, Healing(2), 256),
-    ("embedded", "thorough"): Healed(4, Healing(4), 768),
-    ("gpu", "quick"): Healed(2, Healing(1), 256, blocks=6),
-    ("gpu", "normal"): Healed(16, Healing(4), 1024, end_to_end=Training(1000, 16, 3e-4, precision="bf16")),
-    ("gpu", "thorough"): Healed(32, Healing(4), 1024, end_to_end=Training(5000, 16, 3e-4, precision="bf16")),
+    ("embedded", "quick"): Healed(2, Healing(1), 96, blocks=3),
+    ("embedded", "normal"): Healed(4, Healing(2), 256, blocks=10),
+    ("embedded", "thorough"): Healed(8, Healing(6), 256),
+    ("gpu", "quick"): Healed(8, Healing(1), 256, blocks=6),
+    ("gpu", "normal"): Healed(128, Healing(4), 1024, end_to_end=Training(1000, 16, 3e-4, precision="bf16")),
+    ("gpu", "thorough"): Healed(128, Healing(4), 1024, end_to_end=Training(5000, 16, 3e-4, precision="bf16")),
 }

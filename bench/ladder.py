@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -22,8 +23,7 @@ from bench.ngram import KneserNey
 from bench.perplexity import token_losses
 from bench.statistics import Interval, crossed_ratio
 from compress.distillation import triple_loss
-from compress.factorise import KroneckerFactorisation, Start, factorised_embedding
-from compress.kron_linear import KroneckerLinear
+from compress.factorise import KroneckerFactorisation, Start, factorised_embedding, trained_scalars
 from compress.swap import apply
 from models.embedded import wikipedia_articles
 from models.errors import InputError
@@ -36,6 +36,8 @@ from models.vocabulary import train_tokenizer
 NGRAM = 5
 TOKENIZER_CHARACTERS = 20_000_000
 """Of training text, enough to choose a vocabulary by."""
+CURVE_POINTS = 50
+"""Means of a training curve that the evidence keeps."""
 STEADY = 4
 """How many times smaller the batch of the unsteady run is."""
 
@@ -206,7 +208,7 @@ class LadderLab:
             history = self._trained(model.requires_grad_(True), name, loss, **changes)
             return {
                 "before": before, "after": self.losses(model), "curve": np.array(history.losses),
-                "parameters": np.array([unique_parameters(model)]), "scalars": _scalars(model),
+                "parameters": np.array([unique_parameters(model)]), "scalars": trained_scalars(model).numpy(),
                 "tokens": np.array([history.tokens]), "seconds": np.array([history.seconds]),
             }  # fmt: skip
 
@@ -215,6 +217,35 @@ class LadderLab:
     def after(self, name: str) -> Array:
         """A student's losses over all seeds, `[seeds, documents]`."""
         return np.stack([self.student(name, seed)["after"] for seed in self.ladder.seeds])
+
+    def origin(self) -> dict:
+        """What a row of the ladder was measured on, for its evidence."""
+        settings, shape = self.ladder, self.ladder.shape
+        read = [t.steps * t.batch * shape.positions for t in (settings.teacher, settings.student)]
+        seeds = ", ".join(map(str, settings.seeds))
+        return {
+            "model": f"GPT-2 {shape.layers}x{shape.width}, trained here",
+            "model_sha256": hashlib.sha256(repr(settings).encode()).hexdigest(),
+            "protocol": (
+                f"teacher {read[0]:,} tokens, students {read[1]:,} each, seeds {seeds}; {settings.windows} windows of "
+                f"{shape.positions} a document; natural log"
+            ),
+            "documents": settings.documents, "tokens": read[1],
+        }  # fmt: skip
+
+    def described(self, *names: str) -> dict:
+        """Every seed's perplexity, sizes and training curves of some students, for the page."""
+        found = {}
+        for name in names:
+            runs = [self.student(name, seed) for seed in self.ladder.seeds]
+            points = min(CURVE_POINTS, len(runs[0]["curve"]))
+            found[name] = {
+                "parameters": int(runs[0]["parameters"][0]), "tokens": int(runs[0]["tokens"][0]),
+                "perplexity": [round(math.exp(run["after"].mean()), 4) for run in runs],
+                "untrained": round(math.exp(min(float(runs[0]["before"].mean()), 99.0)), 4),
+                "curves": [[round(float(p.mean()), 4) for p in np.array_split(r["curve"], points)] for r in runs],
+            }  # fmt: skip
+        return {"students": found}
 
     def _distilled(self, model: nn.Module, tokens: Tensor) -> Tensor:
         teacher = self.teacher.to(tokens.device)  # type: ignore[arg-type]
@@ -232,12 +263,18 @@ class LadderLab:
             blocks = find_blocks(model)[1::2] if rung.odd_layers else find_blocks(model)
             apply(rung.method, blocks, chosen=lambda _name, layer: 4 * width in layer.weight.shape)
         if rung.odd_layers:
-            head = model.get_output_embeddings()
-            head.weight = nn.Parameter(head.weight.detach().clone())  # untied, as both papers leave it
-            model.config.tie_word_embeddings = False
-            second, terms = EMBEDDING
-            model.set_input_embeddings(factorised_embedding(model.get_input_embeddings(), second, terms))
+            _untie(model)
         return model
+
+
+def _untie(model: PreTrainedModel) -> None:
+    """Factorise the embedding and leave the output matrix dense, as TQCompressor and KnGPT-2 do."""
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if not isinstance(head, nn.Linear) or not isinstance(embedding, nn.Embedding):
+        raise InputError(f"{type(model).__name__} has no plain embedding and output matrix")
+    head.weight = nn.Parameter(head.weight.detach().clone())
+    model.config.tie_word_embeddings = False
+    model.set_input_embeddings(factorised_embedding(embedding, *EMBEDDING))
 
 
 def _ngram_loss(model: KneserNey, windows: Tensor) -> float:
@@ -245,12 +282,6 @@ def _ngram_loss(model: KneserNey, windows: Tensor) -> float:
     text = windows.numpy()
     found = -np.log(np.concatenate([model.probabilities(window)[1:] for window in text]))
     return float(found.mean())
-
-
-def _scalars(model: nn.Module) -> Array:
-    layers = [module for module in model.modules() if isinstance(module, KroneckerLinear)]
-    found = [layer.scalars.detach().cpu().numpy() for layer in layers if layer.scalars is not None]
-    return np.concatenate(found) if found else np.zeros(0)
 
 
 def unsteadiness(curve: Array) -> float:

@@ -28,7 +28,7 @@ class _Order:
 
 
 class KneserNey:
-    """Token probabilities from n-gram counts with absolute discounting (Kneser & Ney 1995; Chen & Goodman 1999, eq. 27).
+    """Token probabilities from n-gram counts with absolute discounting (Chen & Goodman 1999, eq. 27).
 
     The highest order counts occurrences, lower ones count the different tokens before an n-gram. Each order's
     discount is n1 / (n1 + 2 n2). Below one token stands the uniform distribution.

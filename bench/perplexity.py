@@ -202,8 +202,9 @@ def lm_eval_wikitext(
                 "metric_list": [{"metric": name} for name in ("word_perplexity", "byte_perplexity", "bits_per_byte")],
             }
         )  # fmt: skip
-        wrapped = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
-        found = evaluator.simple_evaluate(model=wrapped, tasks=[task], bootstrap_iters=0)
+        harness: Any = HFLM  # its parameters are hidden from type checkers by a decorator
+        wrapped = harness(pretrained=model, tokenizer=tokenizer, batch_size=1)
+        found: Any = evaluator.simple_evaluate(model=wrapped, tasks=[task], bootstrap_iters=0)
     if found is None:
         raise InputError("lm-eval gave no result; it returns one in the main process only")
     scores = found["results"]["wikitext"]

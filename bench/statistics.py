@@ -179,10 +179,11 @@ def mean(values: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interva
 def crossed_ratio(first: Array, second: Array, *, level: float = LEVEL) -> Interval:
     """Exp of the mean of first minus second, each `[seeds, documents]` of mean losses: a ratio of perplexities.
 
-    Seeds and documents are both drawn from more, and every seed is scored on every document. The variance of the
-    mean is bounded by that over seeds plus that over documents (Owen 2007, the pigeonhole bound), each from its own
-    means; Student's t has Satterthwaite's degrees of freedom. With one seed only documents count, and the interval
-    says nothing of other seeds.
+    Seeds and documents are both drawn from more, and every seed is scored on every document. Either source of error
+    has an interval of its own from its means, Student's t with its own degrees of freedom; their half-widths add as
+    squares (Zou & Donner 2008). That is exact where one source outweighs the other and holds its level between, where
+    pooled degrees of freedom do not (`tests/test_ladder.py`). With one seed only documents count, and the interval says
+    nothing of other seeds.
 
     Raises:
         ValueError: shapes that differ, fewer than two documents, or a loss that is not finite.
@@ -192,11 +193,9 @@ def crossed_ratio(first: Array, second: Array, *, level: float = LEVEL) -> Inter
     gap = np.asarray(first, dtype=np.float64) - second
     if not np.isfinite(gap).all():
         raise ValueError("a loss is not finite; a run that diverged cannot be averaged")
-    value = gap.mean()
-    parts = [(means.var(ddof=1) / len(means), len(means) - 1) for means in (gap.mean(0), gap.mean(1)) if len(means) > 1]
-    variance = sum(part for part, _ in parts)
-    if variance == 0:
-        return Interval(*(3 * (float(np.exp(value)),)))
-    freedom = variance**2 / sum(part**2 / n for part, n in parts)
-    half = stats.t.ppf((1 + level) / 2, df=freedom) * variance**0.5
+    value, squares = gap.mean(), 0.0
+    for means in (gap.mean(0), gap.mean(1)):
+        if (n := len(means)) > 1:
+            squares += stats.t.ppf((1 + level) / 2, df=n - 1) ** 2 * means.var(ddof=1) / n
+    half = squares**0.5
     return Interval(*(float(np.exp(x)) for x in (value, value - half, value + half)))

@@ -6,7 +6,6 @@ Ratios and memory go into `extra_info`, so `pytest bench/test_speed.py --benchma
 from __future__ import annotations
 
 import multiprocessing
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from bench.curves import curve, hidden_states
 from bench.divergence import compare
 from bench.lab import Lab
+from bench.timing import seconds
 from bench.windows import paired_windows
 from compress.calibrate import block_inputs, calibrate_blocks
 from compress.methods import CastWeights, MagnitudePruning, Method, RoundToNearest, WandaPruning
@@ -37,16 +37,6 @@ def embedded_only(request: pytest.FixtureRequest, benchmark: object) -> None:
     """Speed is stated for the embedded model on the CPU."""
     if "lab" in request.fixturenames and request.getfixturevalue("lab").settings.scale != "embedded":
         pytest.skip("stated for the embedded scale; run pytest bench/test_speed.py")
-
-
-def seconds(action: Callable[[], object], rounds: int = 1) -> float:
-    """The fastest of some runs."""
-    times = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return min(times)
 
 
 @torch.inference_mode()

@@ -128,6 +128,13 @@ def make_dense(model: nn.Module) -> int:
     return len(found)
 
 
+def trained_scalars(model: nn.Module) -> Tensor:
+    """The scalars of all factorised layers in one `[scalars]`, on the CPU; empty where there are none."""
+    layers = [module for module in model.modules() if isinstance(module, KroneckerLinear)]
+    found = [layer.scalars.detach().cpu() for layer in layers if layer.scalars is not None]
+    return torch.cat(found) if found else torch.empty(0)
+
+
 LAYOUT, WEIGHTS = "factors.json", "model.safetensors"
 
 

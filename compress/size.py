@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,6 @@ def sparse_storage(weight: Tensor, *, index_bits: int | None = None) -> Storage:
         mask_bits=weight.numel() if index_bits is None else kept * index_bits,
         held_bits=weight.numel() * element_bits(weight),
     )
-
-
-def parameter_bytes(model: nn.Module) -> int:
-    """Bytes of all parameters, one that is tied to another counted once."""
-    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
 
 
 def total(storages: Iterable[Storage]) -> Storage:

@@ -157,6 +157,20 @@ def find_blocks(model: PreTrainedModel) -> tuple[nn.Module, ...]:
     raise InputError(f"{type(model).__name__} has no list of {depth} decoder blocks; give a decoder-only model")
 
 
+def mlp_width(config: PreTrainedConfig) -> int:
+    """The inner width of the MLPs.
+
+    Raises:
+        InputError: the configuration does not say it.
+    """
+    for name in ("intermediate_size", "ffn_dim", "n_inner"):
+        if isinstance(width := getattr(config, name, None), int):
+            return width
+    if config.model_type == "gpt2":  # n_inner None stands for this
+        return 4 * config.n_embd
+    raise InputError(f"the configuration of this {config.model_type} model does not say how wide its MLPs are")
+
+
 def _longest_context(config: PreTrainedConfig, name: str) -> int:
     longest = getattr(config, "max_position_embeddings", None)
     if not isinstance(longest, int):

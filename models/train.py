@@ -165,8 +165,8 @@ def train(
             parts = [_rows(windows, part) for part in _parts(indices, training.accumulation)]
             value, tokens = _gradients(accelerator, prepared, parts, loss)
             norm = accelerator.clip_grad_norm_(prepared.parameters(), training.clip)
-            if not (math.isfinite(value) and math.isfinite(float(norm))):
-                raise Diverged(step, schedule.get_last_lr()[0], value, kept.latest())
+            if norm is None or not (math.isfinite(value) and math.isfinite(float(norm))):
+                raise Diverged(step, float(schedule.get_last_lr()[0]), value, kept.latest())
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
