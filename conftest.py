@@ -20,6 +20,7 @@ ROWS = pytest.StashKey[list[evidence.Row]]()
 MARKERS = (
     "claim(id): the claim of a paper that the test measures",
     "gpu: the GPU scale; runs with -m gpu and skips where there is no CUDA device",
+    "paper: needs the papers' own models and data; runs with --scale=paper",
     "slow: takes longer than the rest of tests/ together",
 )
 pytest_plugins = ("pytester",)
@@ -45,13 +46,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the GPU scale to `-m gpu`."""
-    if config.getoption("markexpr"):
-        return
-    gpu = [item for item in items if item.get_closest_marker("gpu")]
-    if gpu:
-        config.hook.pytest_deselected(items=gpu)
-        items[:] = [item for item in items if item not in gpu]
+    """Leave the GPU scale to `-m gpu`, and what needs the papers' own models to `--scale=paper`."""
+    scales = ["gpu"] if not config.getoption("markexpr") else []
+    scales += ["paper"] if config.getoption("scale") != "paper" else []
+    others = [item for item in items if any(item.get_closest_marker(scale) for scale in scales)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,15 +10,16 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.claims import CLAIMS, LONG_CONTEXT, NOT_BUILT, SURVEY, Paper
+from bench.claims import CLAIMS, KRONY_PT, LONG_CONTEXT, NOT_BUILT, SURVEY, Paper
 from bench.evidence import FILE, Evidence, Row
+from bench.tables import table
 from bench.verdicts import Region, Verdict, combine
 
-BUILT = {LONG_CONTEXT.key: "long-context", SURVEY.key: "survey"}
-BUILT_CLAIMS = frozenset({f"LC{i}" for i in range(1, 9)} | {"SV3", "SV4"})
+BUILT = {LONG_CONTEXT.key: "long-context", KRONY_PT.key: "krony-pt", SURVEY.key: "survey"}
+BUILT_CLAIMS = frozenset({f"LC{i}" for i in range(1, 9)} | {f"KP{i}" for i in range(1, 13)} | {"SV3", "SV4"})
 NEEDS_RUN = "run `pytest bench`, or `pytest bench -m gpu` where there is a CUDA GPU"
 PARTS = {"SV3": "The half on SparseGPT is not built yet."}
-CONTROLS = frozenset({"LC7-summed", "LC2-magnitude-relative", "LC2-wanda-relative"})
+CONTROLS = frozenset({"LC7-summed", "LC2-magnitude-relative", "LC2-wanda-relative", "KP5-healed-van-loan-over-fit"})
 """Rows that show an instrument works and are no part of the claim."""
 
 
@@ -50,7 +51,7 @@ def matrix(folders: dict[str, Evidence]) -> str:
         "# Verdicts\n\n"
         f"{len(CLAIMS)} claims of four papers, each against every model and scale it was measured on. A claim of\n"
         "several parts is *reproduced* only with all of them and *not reproduced* with any; counts are of parts.\n\n"
-        f"{_table(lines, headers)}\n"
+        f"{table(lines, headers)}\n"
     )
 
 
@@ -77,7 +78,7 @@ def overview(name: str, found: Evidence) -> str:
     links = ", ".join(f"[{key}]({stem}.md)" for key, stem in BUILT.items())
     return (
         f"# {name}\n\nPages: {links}, [instrument](instrument.md). All numbers are in `{FILE}`.\n\n"
-        f"{_runs(found)}\n\n{_table(lines, ['claim', 'the paper says', 'verdict'])}\n"
+        f"{_runs(found)}\n\n{table(lines, ['claim', 'the paper says', 'verdict'])}\n"
     )
 
 
@@ -105,19 +106,19 @@ def _runs(found: Evidence) -> str:
     )
 
 
-def paper_page(paper: Paper, found: Evidence, drawn: Iterable[str]) -> str:
-    """A paper's claims: what it says, what was measured, the verdict; then plots and curves."""
+def paper_page(paper: Paper, found: Evidence, drawn: Iterable[str], more: Iterable[str] = ()) -> str:
+    """A paper's claims: what it says, what was measured, the verdict; then its own sections, plots and curves."""
     parts = [f"# {paper.title}\n\nThe paper measured {paper.models}.\n\n{_runs(found)}"]
     for claim in (claim for claim in CLAIMS.values() if claim.paper is paper):
         rows = rows_of(found, claim.id)
         if not rows:
             continue
         verdict, counts = verdict_of(found, claim.id)
-        table = _table([_result(row) for row in rows], RESULT)
+        results = table([_result(row) for row in rows], RESULT)
         note = f"\n\n{PARTS[claim.id]}" if claim.id in PARTS else ""
-        parts.append(
-            f"## {claim.id}: {verdict.value} ({counts})\n\n{claim.place}: {claim.text}{note}\n\n{table}{_reasons(rows)}"
-        )
+        title = f"## {claim.id}: {verdict.value} ({counts})\n\n{claim.place}: {claim.text}{note}"
+        parts.append(f"{title}\n\n{results}{_reasons(rows)}")
+    parts.extend(more)
     parts.extend(f"![{Path(name).stem}]({name})" for name in drawn)
     parts.append(
         _curves(row for row in found.rows.values() if CLAIMS.get(row.claim) and CLAIMS[row.claim].paper is paper)
@@ -125,7 +126,7 @@ def paper_page(paper: Paper, found: Evidence, drawn: Iterable[str]) -> str:
     missing = [claim for claim in CLAIMS.values() if claim.paper is paper and not rows_of(found, claim.id)]
     if missing:
         lines = [[claim.id, claim.text, verdict_of(found, claim.id)[1]] for claim in missing]
-        parts.append(f"## Not run\n\n{_table(lines, ['claim', 'the paper says', 'why'])}")
+        parts.append(f"## Not run\n\n{table(lines, ['claim', 'the paper says', 'why'])}")
     return "\n\n".join(part for part in parts if part)
 
 
@@ -182,7 +183,7 @@ def _curves(rows: Iterable[Row]) -> str:
         "count codes or kept values, scales, zero\npoints and masks. All variants are simulated: the model in memory "
         f"holds its {first['layers']:.0f} compressed layers at full width ({first['held_bytes'] / 1e6:.0f} MB);\n"
         f"{first['skipped']:.0f} modules (embeddings, norms, output matrix) are left as they are.\n\n"
-        + _table(lines, headers)
+        + table(lines, headers)
     )
 
 
@@ -193,16 +194,16 @@ def instrument_page(found: Evidence) -> str:
     for claim, title in titles.items():
         rows = rows_of(found, claim)
         if rows:
-            parts.append(f"## {title}\n\n{_table([_result(row) for row in rows], RESULT)}{_reasons(rows)}")
+            parts.append(f"## {title}\n\n{table([_result(row) for row in rows], RESULT)}{_reasons(rows)}")
     rates = [
         [row.row.removeprefix("VERDICTS-"), f"{row.details['truth']:g}", interval_of(row), f"{row.details['bca']:.3f}"]
         for row in rows_of(found, "VERDICTS")
         if "bca" in row.details
     ]
     if rates:
-        table = _table(rates, ["false claim", "true growth", "called reproduced", "had BCa intervals been used"])
+        false = table(rates, ["false claim", "true growth", "called reproduced", "had BCa intervals been used"])
         parts.append(
-            f"## Rate of false 'reproduced'\n\nSimulated documents made of the model's own per-token KL.\n\n{table}"
+            f"## Rate of false 'reproduced'\n\nSimulated documents made of the model's own per-token KL.\n\n{false}"
         )
     powers = [
         [row.row.removeprefix("VERDICTS-power-"), truth, f"{power:.3f}"]
@@ -210,11 +211,6 @@ def instrument_page(found: Evidence) -> str:
         for truth, power in row.details.get("power", {}).items()
     ]
     if powers:
-        table = _table(powers, ["claim", "true growth", "called reproduced"])
-        parts.append(f"## Power at this number of documents\n\n{table}")
+        power = table(powers, ["claim", "true growth", "called reproduced"])
+        parts.append(f"## Power at this number of documents\n\n{power}")
     return "\n\n".join(parts)
-
-
-def _table(lines: list[list], headers: list[str]) -> str:
-    escaped = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
-    return tabulate(escaped, headers=headers, tablefmt="pipe", disable_numparse=True)

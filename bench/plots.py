@@ -59,7 +59,7 @@ def _panels(variants: dict[str, Row], path: Path, plot: object, label: str) -> N
             axes.legend(fontsize=6)
         for axes in grid:
             axes.set_visible(bool(axes.lines))
-        _save(figure, path)
+        save(figure, path)
 
 
 def _tokens_axis(axes: Axes) -> None:
@@ -99,10 +99,11 @@ def _noise(rows: dict[str, Row], path: Path) -> None:
         axes.set(yscale="log", xlabel="position t", ylabel="variance of the noise in h_t, scaled")
         _tokens_axis(axes)
         axes.legend(fontsize=6)
-        _save(figure, path)
+        save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure aside and move it into place; the same figure gives the same file."""
     beside = path.with_suffix(".part")
     figure.savefig(beside, format="png", dpi=130, metadata={"Software": None})
     beside.replace(path)

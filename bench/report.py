@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import plots
-from bench.claims import PAPERS
+from bench import krony_page, plots
+from bench.claims import KRONY_PT, PAPERS
 from bench.evidence import FILE, Evidence, read
 from bench.pages import BUILT, instrument_page, interval_of, matrix, overview, paper_page
 
@@ -18,11 +18,13 @@ from bench.pages import BUILT, instrument_page, interval_of, matrix, overview, p
 def write(folder: Path) -> None:
     """Write a folder's pages and plots beside its evidence, and the matrix over all folders beside it."""
     found = read(folder)
-    drawn = plots.draw(found, folder)
+    drawn = plots.draw(found, folder) | {KRONY_PT.key: krony_page.draw(found, folder)}
+    more = {KRONY_PT.key: krony_page.sections(found)}
     _write(folder / "README.md", overview(folder.name, found))
     for paper in PAPERS:
         if paper.key in BUILT:
-            _write(folder / f"{BUILT[paper.key]}.md", paper_page(paper, found, drawn.get(paper.key, [])))
+            text = paper_page(paper, found, drawn.get(paper.key, []), more.get(paper.key, ()))
+            _write(folder / f"{BUILT[paper.key]}.md", text)
     _write(folder / "instrument.md", instrument_page(found))
     _write(folder.parent / "README.md", matrix({path.parent.name: read(path.parent) for path in _all(folder.parent)}))
 

@@ -21,6 +21,7 @@ from bench.statistics import Interval, crossed_ratio, difference_ratio, mean
 from bench.verdicts import GROWS, Region
 from compress.factorise import KroneckerFactorisation, KroneckerFitToInputs, Start
 
+PAPER_SCALE = "paper-gpt2"
 BETTER = Region(low=1.0)
 """Of the other's perplexity over its own: lower perplexity, however little."""
 AS_WELL = Region(high=1.05)
