@@ -26,6 +26,8 @@ class SessionProgress:
             if self._bar is None:
                 seconds = 0.5 if sys.stderr.isatty() else 30
                 self._bar = tqdm(total=self._variants * tokens, unit=" tokens", mininterval=seconds, leave=False)
+            # Training reads far more than a variant does; it is announced only when it begins.
+            self._bar.total = max(self._bar.total, self._bar.n + tokens)
             self._bar.set_description(name, refresh=sys.stderr.isatty())
         yield self._advance
         with self._capture.global_and_fixture_disabled():

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 import torch
-from transformers import GPT2LMHeadModel
+from transformers import GPT2LMHeadModel, PreTrainedConfig
 from transformers.pytorch_utils import Conv1D
 
 from models.errors import InputError
-from models.load import find_blocks, load, use_linear_layers
+from models.load import find_blocks, load, mlp_width, use_linear_layers
 from tests.conftest import tiny_gpt2
 
 
@@ -91,3 +91,11 @@ def test_logits_that_are_changed_after_the_head_are_refused(gpt2_folder, monkeyp
 
 def test_blocks_are_the_layers_of_the_configuration(tiny):
     assert len(find_blocks(tiny)) == tiny.config.num_hidden_layers
+
+
+def test_the_width_of_the_mlp_is_found_in_every_family(tiny):
+    width = mlp_width(tiny.config)
+    layers = [m for block in find_blocks(tiny) for m in block.modules() if isinstance(m, torch.nn.Linear)]
+    assert sum(width in layer.weight.shape for layer in layers) == 3 * (3 if tiny.config.model_type == "llama" else 2)
+    with pytest.raises(InputError, match="does not say how wide"):
+        mlp_width(PreTrainedConfig())

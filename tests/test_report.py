@@ -121,3 +121,45 @@ def test_the_record_belongs_to_one_model_text_and_protocol(folder, tmp_path):
     assert recorded_verdict(folders, row("LC9")) is None
     for other in ({"model_sha256": "c" * 64}, {"text_sha256": "c" * 64}, {"protocol": "other"}, {"documents": 9}):
         assert recorded_verdict(folders, row("LC3-rtn-w3-g64", **other)) is None
+
+
+def test_krony_page_has_the_papers_tables_beside_ours(folder):
+    students = {
+        "81M": {
+            "parameters": 60, "tokens": 100, "perplexity": [12.0, 12.5], "untrained": 300.0,
+            "curves": [[4, 3], [4.1, 3.1]],
+        },
+        "half": {
+            "parameters": 50, "tokens": 100, "perplexity": [11.0, 11.5], "untrained": 90.0,
+            "curves": [[3, 2], [3.1, 2.1]],
+        },
+    }  # fmt: skip
+    variants = {
+        "every-other-layer": {
+            "parameters": 80, "dense_parameters": 134, "kl": 3.0, "perplexity_ratio": 20.0, "errors": [0.3, 0.1],
+        }
+    }  # fmt: skip
+    base = {
+        "base": {"teacher": 10.0, "scratch": 11.0, "ngram": 12.0}, "tokens_read": 9, "tokens_of_text": 3,
+        "parameters": 100,
+    }  # fmt: skip
+    spectra = {"81M (4, 1)": [[0.26, 0.25, 0.25, 0.24]] * 3}
+    append(folder, "row", asdict(row("KP4-trained-half-over-81M", details={"students": students})))
+    append(folder, "row", asdict(row("KP4-healed-half-over-81M", details={"variants": variants})))
+    append(folder, "row", asdict(row("KP3-van-loan", details={"spectra": spectra})))
+    teacher = row("INSTRUMENT-teacher-over-half", details=base)
+    append(folder, "row", asdict(teacher))
+    report.write(folder)
+    page = (folder / "krony-pt.md").read_text()
+    assert "92,983,392" in page and "120,569,952" in page
+    lines = [line for line in page.splitlines() if line.startswith("| half ")]
+    assert "44.53" in lines[0] and "11.25" in lines[0] and "1.125" in lines[0]
+    assert page.index("| half ") < page.index("| 81M ")
+    assert "| every-other-layer" in page and "26.00%" in page
+    assert {"krony-loss-curves.png", "krony-spectra.png"} <= {path.name for path in folder.iterdir()}
+
+
+def test_krony_page_says_only_arithmetic_where_nothing_was_trained(folder):
+    report.write(folder)
+    page = (folder / "krony-pt.md").read_text()
+    assert "Two findings by arithmetic" in page and "beside ours" not in page and "healed" not in page

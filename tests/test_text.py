@@ -1,6 +1,7 @@
 """Documents are read as their author separated them, and what calibrates is never scored."""
 
 import json
+import lzma
 
 import pytest
 import torch
@@ -108,3 +109,13 @@ def test_wiki_markup_leaves_prose():
     assert "More words." in text
     for gone in ("Infobox", "note", "cell", "{", "[", "Category"):
         assert gone not in text
+
+
+def test_a_packed_text_is_read_and_a_broken_one_refused(tmp_path):
+    path = tmp_path / "books.txt.xz"
+    packed = lzma.compress(b"one book\n<|endoftext|>\nanother book")
+    path.write_bytes(packed)
+    assert [document.text.strip() for document in read_documents(path)] == ["one book", "another book"]
+    path.write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(InputError, match="no complete .xz file"):
+        read_documents(path)
