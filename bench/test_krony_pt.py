@@ -148,9 +148,10 @@ def test_real_weights_against_each_other(real: FactorisedLab, conclude: Conclude
     losses = (real.measure(variant)["loss"] for variant in (first, second))
     blocks = len(real.lab.decoder.blocks)
     partly = f"only {real.count} of {blocks} blocks are compressed at this effort; --effort=thorough compresses all"
+    doubt = partly if real.count < blocks else real.doubt(first, second)
     conclude(
-        row, f"perplexity of {first} over that of {second}", difference_ratio(*losses), accept,
-        doubt=partly if real.count < blocks else real.doubt(first, second), details=real.described(first, second), origin=real.origin(),
+        row, f"perplexity of {first} over that of {second}", difference_ratio(*losses), accept, doubt=doubt,
+        details=real.described(first, second), origin=real.origin(),
     )  # fmt: skip
 
 

@@ -117,5 +117,5 @@ def test_a_packed_text_is_read_and_a_broken_one_refused(tmp_path):
     path.write_bytes(packed)
     assert [document.text.strip() for document in read_documents(path)] == ["one book", "another book"]
     path.write_bytes(packed[: len(packed) // 2])
-    with pytest.raises(InputError, match="no complete .xz file"):
+    with pytest.raises(InputError, match=r"no complete \.xz file"):
         read_documents(path)
