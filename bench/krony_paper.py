@@ -1,7 +1,7 @@
 """Krony-PT at the paper's own scale: GPT-2 and DistilGPT2, OpenWebText, WikiText and LAMBADA.
 
 Everything comes from the hub, or from one folder (`--data-dir`) with `openwebtext.jsonl`, `wikitext-103-v1-test.txt`,
-`wikitext-2-v1-test.txt` and `lambada-openai-test.jsonl`.
+`wikitext-2-v1-test.txt`, `wikitext-2-raw-test.txt` and `lambada-openai-test.jsonl`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bench.factorised import FactorisedLab
 from bench.krony_settings import Healed
 from bench.lab import Arrays, Lab
-from bench.perplexity import KRONY, Perplexity, last_words, lines_of, lm_eval_wikitext, passages_of, perplexity
+from bench.perplexity import (
+    HUGGINGFACE,
+    KRONY,
+    Perplexity,
+    last_words,
+    lines_of,
+    lm_eval_wikitext,
+    passages_of,
+    perplexity,
+)
 from compress.factorise import KroneckerFactorisation, Start
 from compress.heal import Healing
 from compress.swap import apply
@@ -71,18 +80,30 @@ class PaperLab:
     def _file(self, name: str) -> Path | None:
         return None if self.lab.settings.data_dir is None else self.lab.settings.data_dir / name
 
+    def _rows(self, name: str, read: Callable[[Path], list[str]], source: str, config: str) -> list[str]:
+        """A test text from the folder, or from the hub."""
+        path = self._file(name)
+        return [row["text"] for row in _hub(source, config, "test")] if path is None else read(path)
+
     @cached_property
     def texts(self) -> dict[str, list[str]]:
         """Lines of each WikiText test set, and LAMBADA's passages as the lines of a text."""
-        found: dict[str, list[str]] = {}
-        for name, config in TEXTS.items():
-            path = self._file(f"{config}-test.txt")
-            rows = _hub("Salesforce/wikitext", config, "test") if path is None else None
-            found[name] = lines_of(path) if path is not None else [row["text"] for row in rows or ()]
-        path = self._file("lambada-openai-test.jsonl")
-        rows = _hub("EleutherAI/lambada_openai", "default", "test") if path is None else None
-        found["lambada"] = passages_of(path) if path is not None else [row["text"] for row in rows or ()]
-        return found
+        found = {
+            name: self._rows(f"{config}-test.txt", lines_of, "Salesforce/wikitext", config)
+            for name, config in TEXTS.items()
+        }
+        passages = self._rows("lambada-openai-test.jsonl", passages_of, "EleutherAI/lambada_openai", "default")
+        return found | {"lambada": passages}
+
+    def raw_perplexity(self) -> float:
+        """The dense model's on raw WikiText-2 under the Hugging Face protocol."""
+
+        def run() -> Arrays:
+            lines = self._rows("wikitext-2-raw-test.txt", lines_of, "Salesforce/wikitext", "wikitext-2-raw-v1")
+            decoder = self.lab.decoder
+            return {"token": np.array([perplexity(decoder.model, decoder.tokenizer, lines, HUGGINGFACE).token])}
+
+        return float(self.lab.measured("paper raw wikitext-2", run)["token"][0])
 
     @cached_property
     def windows(self) -> Any:
@@ -98,7 +119,11 @@ class PaperLab:
             }
             if not any(True for _ in _cut(**{**source, "wanted": 1})):
                 raise InputError(f"the training text has fewer than {CONTEXT} tokens; give more")
-            made = datasets.Dataset.from_generator(_cut, gen_kwargs=source, cache_dir=f"{beside}.cache")
+            # Two bytes a token where they suffice: an epoch of OpenWebText then takes 18 GB.
+            width = datasets.Value("uint16" if self.lab.decoder.model.config.vocab_size <= 2**16 else "int32")
+            features = datasets.Features({"input_ids": datasets.Sequence(width)})
+            cache = f"{beside}.cache"
+            made = datasets.Dataset.from_generator(_cut, features=features, gen_kwargs=source, cache_dir=cache)
             made.save_to_disk(str(beside))
             beside.rename(kept)
         return datasets.load_from_disk(str(kept)).with_format("torch")

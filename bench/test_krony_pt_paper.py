@@ -13,6 +13,7 @@ import pytest
 from bench.conftest import Conclude
 from bench.krony_paper import TEXTS, PaperLab
 from bench.krony_tables import PERPLEXITY
+from bench.perplexity import HUGGINGFACE
 from bench.statistics import Interval, difference_ratio
 from bench.test_krony_pt import AS_WELL, BETTER
 from bench.verdicts import Region
@@ -20,6 +21,7 @@ from bench.verdicts import Region
 PAPER_SCALE = "paper-gpt2"
 pytestmark = pytest.mark.paper
 ORDER = (*TEXTS, "lambada")
+HUGGINGFACE_GPT2, KNOWN = 29.94, 0.003
 DENSE_TOLERANCE, TRAINED_TOLERANCE = 0.005, 0.05
 """Of a printed perplexity: rounding and library versions; another run of the same training."""
 PRINTED = {
@@ -46,6 +48,16 @@ def claimed(row: str, *values: str) -> Any:
 
 ROWS = [claimed(f"{CLAIM_OF[name]}-paper-{name}-{text}", name, text) for name in PRINTED for text in ORDER]
 AGAINST = [claimed(f"{row}-{text}", row, text) for row in CONTESTS for text in ORDER]
+
+
+@pytest.mark.claim("INSTRUMENT")
+@pytest.mark.parametrize("row", ["INSTRUMENT-paper-gpt2-raw"])
+def test_the_protocol_gives_a_known_number(paper: PaperLab, conclude: Conclude, row: str) -> None:
+    """GPT-2 has 29.94 on raw WikiText-2 in transformers' own guide; a model that has not is another model."""
+    ratio = paper.raw_perplexity() / HUGGINGFACE_GPT2
+    what = "perplexity of GPT-2 on raw WikiText-2 over the known one"
+    origin = {**paper.origin("wikitext-2"), "protocol": str(HUGGINGFACE)}
+    conclude(row, what, Interval(ratio, ratio, ratio), Region(1 - KNOWN, 1 + KNOWN), origin=origin)
 
 
 @pytest.mark.parametrize(("name", "text"), ROWS)

@@ -39,7 +39,7 @@ def world(tmp_path_factory):
         fast.save_pretrained(folder / name)
     data = folder / "data"
     data.mkdir()
-    for name in ("wikitext-103-v1-test.txt", "wikitext-2-v1-test.txt"):
+    for name in ("wikitext-103-v1-test.txt", "wikitext-2-v1-test.txt", "wikitext-2-raw-test.txt"):
         (data / name).write_text(f" = A = \n \n {text(1500, 1)} \n = B = \n \n {text(1400, 2)} \n", encoding="utf-8")
     (data / "openwebtext.jsonl").write_text(
         "\n".join(json.dumps({"text": text(900, seed)}) for seed in range(8)), encoding="utf-8"
@@ -65,7 +65,7 @@ def run(world, *arguments):
 
 
 def test_the_whole_path(world):
-    done = run(world, f"--model={world / 'gpt2'}", f"--data-dir={world / 'data'}", "-k", "KP4")
+    done = run(world, f"--model={world / 'gpt2'}", f"--data-dir={world / 'data'}", "-k", "KP4 or INSTRUMENT")
     assert done.returncode in {0, 1}, done.stdout + done.stderr  # tiny models do not have the paper's perplexities
     assert "error" not in done.stdout.rsplit("\n", 2)[-2], done.stdout
     rows = read(world / "reports" / "paper").rows
@@ -73,6 +73,7 @@ def test_the_whole_path(world):
         for name_of_text in ("wikitext-103", "wikitext-2", "lambada"):
             row = rows[f"KP4-paper-{name}-{name_of_text}"]
             assert row.details["token"] > 1 and row.scale == "paper" and "mean of window means" in row.protocol
+    assert "mean over tokens" in rows["INSTRUMENT-paper-gpt2-raw"].protocol
     assert rows["KP4-paper-peer-over-81M-wikitext-2"].documents >= 3
     assert rows["KP4-paper-81M-lambada"].details["parameters"] < rows["KP4-paper-dense-lambada"].details["parameters"]
     assert rows["KP4-paper-dense-wikitext-2"].details["lm_eval"]["word_perplexity"] > 1
