@@ -10,16 +10,26 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.claims import CLAIMS, KRONY_PT, LONG_CONTEXT, NOT_BUILT, SURVEY, Paper
+from bench.claims import CLAIMS, KRONY_PT, LONG_CONTEXT, NOT_BUILT, SMALL_MODELS, SURVEY, Paper
 from bench.evidence import FILE, Evidence, Row
 from bench.tables import table
 from bench.verdicts import Region, Verdict, combine
 
-BUILT = {LONG_CONTEXT.key: "long-context", KRONY_PT.key: "krony-pt", SURVEY.key: "survey"}
-BUILT_CLAIMS = frozenset({f"LC{i}" for i in range(1, 9)} | {f"KP{i}" for i in range(1, 13)} | {"SV3", "SV4"})
+BUILT = {
+    LONG_CONTEXT.key: "long-context",
+    KRONY_PT.key: "krony-pt",
+    SURVEY.key: "survey",
+    SMALL_MODELS.key: "small-models",
+}
+BUILT_CLAIMS = frozenset(
+    {f"LC{i}" for i in range(1, 9)} | {f"KP{i}" for i in range(1, 13)} | {"SV3", "SV4", "SL1", "SL9", "SL10"}
+)
 NEEDS_RUN = "run `pytest bench`, or `pytest bench -m gpu` where there is a CUDA GPU"
 PARTS = {"SV3": "The half on SparseGPT is not built yet."}
-CONTROLS = frozenset({"LC7-summed", "LC2-magnitude-relative", "LC2-wanda-relative", "KP5-healed-van-loan-over-fit"})
+CONTROLS = frozenset(
+    {"LC7-summed", "LC2-magnitude-relative", "LC2-wanda-relative", "KP5-healed-van-loan-over-fit", "SL10-4096"}
+    | {f"SL1-{name}-heads-of-64" for name in ("tiny", "mini", "small", "base")}
+)
 """Rows that show an instrument works and are no part of the claim."""
 
 

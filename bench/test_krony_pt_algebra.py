@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.arithmetic import by_arithmetic, exactly
 from bench.conftest import Conclude
 from bench.factorised import FactorisedLab
 from bench.krony_tables import (
@@ -36,19 +37,6 @@ RANK = 768
 MILLION = 1e6
 
 
-def exactly(value: float) -> Interval:
-    """Arithmetic has no error."""
-    return Interval(value, value, value)
-
-
-def by_arithmetic(lab: Lab) -> dict:
-    """The origin of a row that measures no model."""
-    return {
-        "model": "GPT-2 small, by arithmetic", "model_sha256": "", "text": "", "text_sha256": "", "documents": 0,
-        "tokens": 0, "protocol": "", "scale": lab.settings.scale,
-    }  # fmt: skip
-
-
 @pytest.mark.claim("KP1")
 @pytest.mark.parametrize("row", ["KP1-table-1", "KP1-table-2", "KP1-four-terms"])
 def test_parameter_arithmetic(lab: Lab, conclude: Conclude, row: str) -> None:
@@ -68,7 +56,7 @@ def test_parameter_arithmetic(lab: Lab, conclude: Conclude, row: str) -> None:
         printed, half_digit = FOUR_TERMS_TEXT / MILLION, 0.05
         found, accept = model_size(FOUR_TERMS, 4) / MILLION, Region(printed - half_digit, printed + half_digit)
         what = "parameters of four terms of (1024, 256), millions"
-    conclude(row, what, exactly(found), accept, origin=by_arithmetic(lab))
+    conclude(row, what, exactly(found), accept, origin=by_arithmetic(lab, "GPT-2 small"))
 
 
 @pytest.mark.claim("KP2")
@@ -88,7 +76,7 @@ def test_listed_shapes_attain_full_rank(lab: Lab, conclude: Conclude, row: str) 
         product = math.prod(int(torch.linalg.matrix_rank(part[0])) for part in (first, second))
         wrong += not (found == product == shape.most_rank() == RANK)
     what = f"shapes whose rank is not {RANK} or not the product of ranks"
-    conclude(row, what, exactly(wrong), NONE, origin=by_arithmetic(lab))
+    conclude(row, what, exactly(wrong), NONE, origin=by_arithmetic(lab, "GPT-2 small"))
 
 
 @pytest.mark.claim("KP3")
@@ -139,7 +127,7 @@ def test_folding_scalars_is_exact(lab: Lab, conclude: Conclude, row: str) -> Non
     layer.fold()
     gap = float((layer(inputs) - expected).abs().max() / torch.as_tensor(expected).abs().max())
     what = "largest relative change of an output, float64"
-    conclude(row, what, exactly(gap), Region(high=1e-12), origin=by_arithmetic(lab))
+    conclude(row, what, exactly(gap), Region(high=1e-12), origin=by_arithmetic(lab, "GPT-2 small"))
 
 
 @pytest.mark.claim("KP10")
@@ -153,7 +141,7 @@ def test_folded_scalars_cost_no_time(lab: Lab, conclude: Conclude, row: str) -> 
     rounds = 12 if lab.settings.effort == "quick" else 40
     found = paired_ratio(lambda: folded(inputs), lambda: bare(inputs), rounds=rounds)
     what = f"time of a folded layer over one without scalars ({rounds} paired rounds)"
-    conclude(row, what, found, UNCHANGED, origin=by_arithmetic(lab), decide="more rounds")
+    conclude(row, what, found, UNCHANGED, origin=by_arithmetic(lab, "GPT-2 small"), decide="more rounds")
 
 
 @pytest.mark.claim("KP11")
@@ -163,4 +151,6 @@ def test_untied_counting(lab: Lab, conclude: Conclude, row: str) -> None:
     printed, tolerance = UNTIED_TEXT / MILLION, 0.01
     found = exactly(model_size((768, 768), tied=False) / MILLION)
     accept = Region(printed * (1 - tolerance), printed * (1 + tolerance))
-    conclude(row, "parameters of the 81M model, untied, millions", found, accept, origin=by_arithmetic(lab))
+    conclude(
+        row, "parameters of the 81M model, untied, millions", found, accept, origin=by_arithmetic(lab, "GPT-2 small")
+    )

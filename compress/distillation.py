@@ -6,6 +6,19 @@ from torch import Tensor
 from torch.nn import functional
 
 
+def _log_probabilities(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Smoothed log-probabilities of both (eq. 3.1 of Lee 2023); no gradient goes to the teacher."""
+    if not temperature > 0:
+        raise ValueError(f"the temperature is {temperature}; it must be above 0")
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"student logits are {tuple(student.shape)} and the teacher's {tuple(teacher.shape)}; "
+            "both need one vocabulary"
+        )
+    log_q = functional.log_softmax(student.float() / temperature, dim=-1).flatten(0, -2)
+    return log_q, functional.log_softmax(teacher.detach().float() / temperature, dim=-1).flatten(0, -2)
+
+
 def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
     """`T² KL(softmax(teacher / T) ‖ softmax(student / T))`, the mean over tokens (Hinton et al. 2015, §2).
 
@@ -19,12 +32,7 @@ def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0)
     Raises:
         ValueError: the temperature is not above 0, or the vocabularies differ.
     """
-    if not temperature > 0:
-        raise ValueError(f"the temperature is {temperature}; it must be above 0")
-    if student.shape != teacher.shape:
-        raise ValueError(f"student logits are {tuple(student.shape)} and the teacher's {tuple(teacher.shape)}")
-    log_q = functional.log_softmax(student.float() / temperature, dim=-1).flatten(0, -2)
-    log_p = functional.log_softmax(teacher.detach().float() / temperature, dim=-1).flatten(0, -2)
+    log_q, log_p = _log_probabilities(student, teacher, temperature)
     return functional.kl_div(log_q, log_p, log_target=True, reduction="batchmean") * temperature**2
 
 
@@ -50,3 +58,37 @@ def triple_loss(hard: Tensor, logits: tuple[Tensor, Tensor], hidden: tuple[Tenso
     """
     soft = soft_target_loss(*logits, TEMPERATURE)
     return SOFT * soft + HARD * hard + DIRECTION * hidden_direction_loss(*hidden)
+
+
+def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """`-T² Σ_k p_teacher(k) log p_student(k)`, the mean over tokens (Lee 2023, eq. 3.3).
+
+    It differs from `soft_target_loss` by T² times the teacher's entropy, which no student changes.
+    """
+    log_q, log_p = _log_probabilities(student, teacher, temperature)
+    return -(log_p.exp() * log_q).sum(-1).mean() * temperature**2
+
+
+def reverse_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """`T² KL(student ‖ teacher)`, the mean over tokens: MiniLLM's exact single-step term (Gu et al. 2024, eq. 5)."""
+    log_q, log_p = _log_probabilities(student, teacher, temperature)
+    return functional.kl_div(log_p, log_q, log_target=True, reduction="batchmean") * temperature**2
+
+
+def jensen_shannon(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """`T²` times the mean of both KL divergences from the average of the two distributions, the mean over tokens."""
+    log_q, log_p = _log_probabilities(student, teacher, temperature)
+    middle = (log_p.exp() + log_q.exp()).div(2).clamp(min=1e-45).log()
+    halves = [functional.kl_div(middle, log, log_target=True, reduction="batchmean") for log in (log_p, log_q)]
+    return (halves[0] + halves[1]) / 2 * temperature**2
+
+
+def mixed_loss(hard: Tensor, soft: Tensor, alpha: float) -> Tensor:
+    """`alpha` times the loss on the labels plus the rest of the loss on the teacher (Lee 2023, eq. 3.2).
+
+    Raises:
+        ValueError: alpha is outside [0, 1].
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is {alpha}; it weighs the labels' loss and must lie between 0 and 1")
+    return alpha * hard + (1 - alpha) * soft
