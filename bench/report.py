@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import krony_page, plots
-from bench.claims import KRONY_PT, PAPERS
+from bench import krony_page, plots, small_models_page
+from bench.claims import KRONY_PT, PAPERS, SMALL_MODELS
 from bench.evidence import FILE, Evidence, read
 from bench.pages import BUILT, instrument_page, interval_of, matrix, overview, paper_page
 
@@ -19,7 +19,7 @@ def write(folder: Path) -> None:
     """Write a folder's pages and plots beside its evidence, and the matrix over all folders beside it."""
     found = read(folder)
     drawn = plots.draw(found, folder) | {KRONY_PT.key: krony_page.draw(found, folder)}
-    more = {KRONY_PT.key: krony_page.sections(found)}
+    more = {KRONY_PT.key: krony_page.sections(found), SMALL_MODELS.key: small_models_page.sections(found)}
     _write(folder / "README.md", overview(folder.name, found))
     for paper in PAPERS:
         if paper.key in BUILT:

@@ -163,3 +163,11 @@ def test_krony_page_says_only_arithmetic_where_nothing_was_trained(folder):
     report.write(folder)
     page = (folder / "krony-pt.md").read_text()
     assert "Two findings by arithmetic" in page and "beside ours" not in page and "healed" not in page
+
+
+def test_small_models_page_shows_printed_and_counted_parameters(folder):
+    columns = {"baseline": [15.351, 14.165], "1W": [10.626, 5.907]}
+    append(folder, "row", asdict(row("SL9-parameter-columns", Verdict.NOT_REPRODUCED, details={"columns": columns})))
+    report.write(folder)
+    page = (folder / "small-models.md").read_text()
+    assert "-7.7%" in page and "| 1W " in page and "-44.4%" in page
