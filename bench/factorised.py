@@ -19,7 +19,7 @@ from bench.krony_settings import Healed
 from bench.lab import Array, Arrays, Lab
 from compress.calibrate import BlockInput, block_inputs
 from compress.factorise import KroneckerFactorisation, trained_scalars
-from compress.heal import Healing, heal
+from compress.heal import heal
 from compress.kron import singular_values
 from compress.kron_linear import KroneckerLinear
 from compress.swap import apply
@@ -33,11 +33,9 @@ class Variant:
     """How the real model is compressed; without a method every other block goes."""
 
     method: KroneckerFactorisation | None
-    healed: bool = True
 
     def __str__(self) -> str:
-        name = "every-other-layer" if self.method is None else str(self.method)
-        return name if self.healed else f"{name}-unhealed"
+        return "every-other-layer" if self.method is None else str(self.method)
 
 
 class FactorisedLab:
@@ -91,7 +89,7 @@ class FactorisedLab:
         """KL and losses by document, block errors before and after healing, and the parameters that are left."""
 
         def run() -> Arrays:
-            steps = self.settings.healing.passes * variant.healed * sum(batch.numel() for batch in self.batches)
+            steps = self.settings.healing.passes * sum(batch.numel() for batch in self.batches)
             with self.lab.progress.variant(str(variant), steps * self.count) as advance:
                 model, errors = self._made(variant, advance)
             found = compare(
@@ -122,10 +120,10 @@ class FactorisedLab:
         reach = sum(index < self.count for index in stands_for)
         errors = heal(
             find_blocks(model)[:reach], self.lab.decoder.blocks, self.inputs, self._trained,
-            self.settings.healing if variant.healed else NOT_AT_ALL, stands_for=stands_for[:reach],
+            self.settings.healing, stands_for=stands_for[:reach],
             advance=advance,
         )  # fmt: skip
-        if self.settings.end_to_end is not None and variant.healed:
+        if self.settings.end_to_end is not None:
             windows = torch.cat(self.batches)
             model.requires_grad_(True)
             train(model, windows, self.settings.end_to_end, device=self.lab.settings.device)
@@ -207,9 +205,6 @@ class FactorisedLab:
                 yield (energy / energy.sum()).cpu().numpy()
 
         return self.lab.measured(f"spectra {second}", lambda: {"energy": np.stack(list(rows()))})["energy"]
-
-
-NOT_AT_ALL = Healing(passes=0)
 
 
 def _hidden(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:

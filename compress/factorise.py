@@ -138,22 +138,24 @@ def trained_scalars(model: nn.Module) -> Tensor:
 LAYOUT, WEIGHTS = "factors.json", "model.safetensors"
 
 
+FACTORISED = (KroneckerLinear, KroneckerEmbedding)
+
+
+def _shapes(module: nn.Module) -> dict:
+    """What has to be known of a factorised layer to make an empty one."""
+    named = dict(module.named_parameters(recurse=False)) | dict(module.named_buffers(recurse=False))
+    return {"layer": type(module).__name__} | {name: list(tensor.shape) for name, tensor in named.items()}
+
+
 def save_factorised(model: nn.Module, folder: Path) -> None:
     """Write a model with factorised layers: all tensors as safetensors, and the factors' shapes beside them."""
-    layout = {
-        name: {
-            "first": list(module.first.shape), "second": list(module.second.shape), "bias": module.bias is not None,
-            "scalars": module.scalars is not None, "rows": module.rows is not None,
-            "columns": module.columns is not None,
-        }
-        for name, module in model.named_modules()
-        if isinstance(module, KroneckerLinear)
-    }  # fmt: skip
+    layout = {name: _shapes(module) for name, module in model.named_modules() if isinstance(module, FACTORISED)}
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"{WEIGHTS}.part"
-    save_model(model, str(beside))
-    (folder / LAYOUT).write_text(json.dumps(layout, indent=1))
-    beside.replace(folder / WEIGHTS)
+    beside = {name: folder / f"{name}.part" for name in (WEIGHTS, LAYOUT)}
+    save_model(model, str(beside[WEIGHTS]))
+    beside[LAYOUT].write_text(json.dumps(layout, indent=1))
+    for name, part in beside.items():
+        part.replace(folder / name)
 
 
 def load_factorised(model: nn.Module, folder: Path) -> None:
@@ -178,12 +180,12 @@ def load_factorised(model: nn.Module, folder: Path) -> None:
         raise ValueError(f"{folder} holds another architecture than {type(model).__name__} ({reason})") from error
 
 
-def _empty(shapes: dict, like: Tensor) -> KroneckerLinear:
-    (k, m, n), (_, p, q) = shapes["first"], shapes["second"]
-    return KroneckerLinear(
-        like.new_empty(k, m, n), like.new_empty(k, p, q),
-        like.new_empty(m * p) if shapes["bias"] else None,
-        scalars=like.new_empty(k) if shapes["scalars"] else None,
-        rows=torch.arange(m * p, device=like.device) if shapes["rows"] else None,
-        columns=torch.arange(n * q, device=like.device) if shapes["columns"] else None,
-    )  # fmt: skip
+def _empty(shapes: dict, like: Tensor) -> nn.Module:
+    first, second = (like.new_empty(shapes[name]) for name in ("first", "second"))
+    if shapes["layer"] == KroneckerEmbedding.__name__:
+        return KroneckerEmbedding(first, second)
+    bias, scalars = (like.new_empty(shapes[name]) if name in shapes else None for name in ("bias", "scalars"))
+    orders = [
+        torch.arange(*shapes[name], device=like.device) if name in shapes else None for name in ("rows", "columns")
+    ]
+    return KroneckerLinear(first, second, bias, scalars=scalars, rows=orders[0], columns=orders[1])

@@ -59,7 +59,7 @@ def read_documents(path: Path) -> list[Document]:
     try:
         with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8") as file:
             content = file.read()
-    except lzma.LZMAError as error:
+    except (lzma.LZMAError, EOFError) as error:
         raise InputError(f"{path} is no complete .xz file ({error}); copy it again") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text ({error}); convert it, for instance with iconv") from error

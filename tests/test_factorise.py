@@ -130,6 +130,18 @@ def test_saved_and_dense_give_the_same_logits(model, batches, tmp_path, scalars)
     torch.testing.assert_close(opened(input_ids=batches[0]).logits, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_factorised_embedding_and_orders_are_saved_too(model, batches, tmp_path):
+    apply(KroneckerFactorisation((4, 2), terms=2, start=Start.PERMUTED), find_blocks(model)[1::2], chosen=mlp)
+    model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
+    model.set_input_embeddings(factorised_embedding(model.get_input_embeddings(), (2, 1), 1))
+    expected = model(input_ids=batches[0]).logits
+    save_factorised(model, tmp_path)
+    again = build(SHAPE, seed=5).eval()
+    again.lm_head.weight = nn.Parameter(again.lm_head.weight.detach().clone())
+    load_factorised(again, tmp_path)
+    assert torch.equal(again(input_ids=batches[0]).logits, expected)
+
+
 def test_embedding_is_padded_and_exact_with_all_terms(model, batches):
     table = model.get_input_embeddings()
     found = factorised_embedding(table, (4, 2), 8)
