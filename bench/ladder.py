@@ -27,7 +27,7 @@ from compress.factorise import KroneckerFactorisation, Start, factorised_embeddi
 from compress.swap import apply
 from models.embedded import wikipedia_articles
 from models.errors import InputError
-from models.gpt2 import build, every_other_layer, unique_parameters
+from models.gpt2 import GPT2Shape, build, every_other_layer, unique_parameters
 from models.load import find_blocks
 from models.text import Document, read_documents
 from models.train import History, Loss, next_token_loss, train, windows_of
@@ -152,22 +152,30 @@ class LadderLab:
                 save_every=self.ladder.save_every, watch=lambda count, _loss: advance(count),
             )  # fmt: skip
 
+    def _fresh(self, shape: GPT2Shape) -> PreTrainedModel:
+        scale, dropout = self.ladder.initial_scale, self.ladder.dropout
+        return build(shape, seed=self.lab.settings.seed, initial_scale=scale, dropout=dropout)
+
     @cached_property
     def teacher(self) -> PreTrainedModel:
         """Trained, or loaded from where it was kept."""
-        model = build(self.ladder.shape, seed=self.lab.settings.seed, initial_scale=self.ladder.initial_scale)
+        model = self._fresh(self.ladder.shape)
         self._trained(model, "teacher", next_token_loss)
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0  # its students start from here and are trained without
         return model.eval().requires_grad_(False)
 
     def _base(self) -> Arrays:
         """Losses of the teacher, of a half-depth model from scratch and of the n-gram model, `[documents]` each."""
+        losses = self.losses(self.teacher)
         half = replace(self.ladder.shape, layers=self.ladder.shape.layers // 2)
-        scratch = build(half, seed=self.lab.settings.seed, initial_scale=self.ladder.initial_scale)
+        scratch = self._fresh(half)
         history = self._trained(scratch, "scratch", next_token_loss)
         training, scored = self.text
         ngram = KneserNey(training.numpy(), vocabulary=self.ladder.shape.vocabulary, order=NGRAM)
         return {
-            "teacher": self.losses(self.teacher),
+            "teacher": losses,
             "scratch": self.losses(scratch),
             "ngram": np.array([_ngram_loss(ngram, windows) for windows in scored]),
             "tokens": np.array([history.tokens, len(training), unique_parameters(self.teacher)]),

@@ -59,17 +59,18 @@ class GPT2Shape:
 GPT2_SMALL = GPT2Shape(layers=12, width=768, heads=12, vocabulary=50_257, positions=1024)
 
 
-def build(shape: GPT2Shape, *, seed: int, initial_scale: float = 0.02) -> GPT2LMHeadModel:
-    """A GPT-2 with random weights, linear layers in the place of Conv1D and no dropout.
+def build(shape: GPT2Shape, *, seed: int, initial_scale: float = 0.02, dropout: float = 0.0) -> GPT2LMHeadModel:
+    """A GPT-2 with random weights and linear layers in the place of Conv1D.
 
     Args:
         shape: its sizes.
         seed: of the weights; the global generator is left as it was.
         initial_scale: standard deviation of the weights. GPT-2's 0.02 suits widths near 768.
+        dropout: of embeddings and of what blocks add. Attention has none: with it, CPUs take a slow path.
     """
     config = GPT2Config(
         vocab_size=shape.vocabulary, n_positions=shape.positions, n_embd=shape.width, n_layer=shape.layers,
-        n_head=shape.heads, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0,
+        n_head=shape.heads, resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0,
         initializer_range=initial_scale, use_cache=False,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):

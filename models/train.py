@@ -1,7 +1,8 @@
 """One training loop, on accelerate: for teachers, students and compressed models alike.
 
-Data order is a function of the seed and the step alone, and nothing here draws from a global generator, so a run
-that was interrupted goes on bit for bit as if it had not been.
+Data order is a function of the seed and the step alone; dropout, which draws from the global generator, has a state of
+its own while a run lasts, kept with each checkpoint. So a run that was interrupted goes on bit for bit as if it had not
+been, and leaves the global generator as it was.
 """
 
 from __future__ import annotations
@@ -156,26 +157,34 @@ def train(
     prepared, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(schedule)
     kept = _Checkpoints(accelerator, folder, training)
-    history = kept.resume()
-    bar = tqdm(total=training.steps, initial=len(history.losses), unit=" steps", disable=watch is not None, leave=False)
+    bar = tqdm(total=training.steps, unit=" steps", disable=watch is not None, leave=False)
+
+    def update(step: int) -> tuple[float, int]:
+        indices = batch_indices(len(windows), training.batch, step, training.seed)
+        parts = [_rows(windows, part) for part in _parts(indices, training.accumulation)]
+        value, tokens = _gradients(accelerator, prepared, parts, loss)
+        norm = accelerator.clip_grad_norm_(prepared.parameters(), training.clip)
+        if norm is None or not (math.isfinite(value) and math.isfinite(float(norm))):
+            raise Diverged(step, float(schedule.get_last_lr()[0]), value, kept.latest())
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        return value, tokens
+
     try:
-        for step in range(len(history.losses), training.steps):
-            started = time.perf_counter()
-            indices = batch_indices(len(windows), training.batch, step, training.seed)
-            parts = [_rows(windows, part) for part in _parts(indices, training.accumulation)]
-            value, tokens = _gradients(accelerator, prepared, parts, loss)
-            norm = accelerator.clip_grad_norm_(prepared.parameters(), training.clip)
-            if norm is None or not (math.isfinite(value) and math.isfinite(float(norm))):
-                raise Diverged(step, float(schedule.get_last_lr()[0]), value, kept.latest())
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-            history.losses.append(value)
-            history.tokens += tokens
-            history.seconds += time.perf_counter() - started
-            (watch or _shown(bar, history))(tokens, value)
-            if (save_every and (step + 1) % save_every == 0) or step + 1 == training.steps:
-                kept.save(history)
+        with torch.random.fork_rng():
+            torch.manual_seed(training.seed)
+            history = kept.resume()
+            bar.update(len(history.losses))
+            for step in range(len(history.losses), training.steps):
+                started = time.perf_counter()
+                value, tokens = update(step)
+                history.losses.append(value)
+                history.tokens += tokens
+                history.seconds += time.perf_counter() - started
+                (watch or _shown(bar, history))(tokens, value)
+                if (save_every and (step + 1) % save_every == 0) or step + 1 == training.steps:
+                    kept.save(history)
     finally:
         bar.close()
         accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)

@@ -13,8 +13,8 @@ from models.train import Diverged, Training, batch_indices, next_token_loss, tra
 SHAPE = GPT2Shape(layers=2, width=16, heads=2, vocabulary=31, positions=8)
 
 
-def model():
-    return build(SHAPE, seed=1)
+def model(dropout=0.0):
+    return build(SHAPE, seed=1, dropout=dropout)
 
 
 @pytest.fixture
@@ -55,9 +55,11 @@ def test_equals_a_bare_loop(windows, accumulation, warmup):
     assert history.tokens == 7 * 4 * 8
 
 
-def test_resumes_bit_for_bit(windows, tmp_path):
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_resumes_bit_for_bit(windows, tmp_path, dropout):
+    state = torch.random.get_rng_state()
     whole = Training(steps=9, batch=3, learning_rate=1e-2, schedule="cosine", warmup=2, seed=4)
-    straight = model()
+    straight = model(dropout)
     expected = train(straight, windows, whole, watch=lambda *_: None)
 
     class Stop(Exception):
@@ -72,15 +74,16 @@ def test_resumes_bit_for_bit(windows, tmp_path):
 
         return watch
 
-    interrupted = model()
+    interrupted = model(dropout)
     with pytest.raises(Stop):
         train(interrupted, windows, whole, folder=tmp_path, save_every=2, watch=stop_at(6))
-    resumed = build(SHAPE, seed=99)
+    resumed = build(SHAPE, seed=99, dropout=dropout)
     history = train(resumed, windows, whole, folder=tmp_path, save_every=2, watch=lambda *_: None)
     assert history.losses == expected.losses
     for found, wanted in zip(resumed.parameters(), straight.parameters(), strict=True):
         assert torch.equal(found, wanted)
     assert len(list(tmp_path.glob("step-*"))) == 1
+    assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_a_finished_run_is_not_run_again(windows, tmp_path):
