@@ -20,6 +20,8 @@ PRINTED = Region(0.97, 1.03)
 MOST_OFF = 0.01
 """Of a parameter count printed to five digits."""
 NONE = Region(high=0.0)
+LIMIT = 1024
+"""Tokens below which the feed-forward network dominates (§2.2)."""
 BERT_BASE = T5Shape(12, 0, inner=3072, width=768, head_width=64, heads=12)
 
 
@@ -58,17 +60,22 @@ def attention(weights: list[Tensor], hidden: Tensor) -> Tensor:
 
 
 @pytest.mark.claim("SL10")
-@pytest.mark.parametrize("tokens", [pytest.param(tokens, id=f"SL10-{tokens}") for tokens in (128, 512, 1024, 4096)])
+@pytest.mark.parametrize("tokens", [pytest.param(tokens, id=f"SL10-{tokens}") for tokens in (128, 512, 896, 2048)])
 @torch.inference_mode()
 def test_feed_forward_dominates_short_sequences(lab: Lab, conclude: Conclude, tokens: int) -> None:
-    """Time of the feed-forward network of a BERT-Base layer over that of its whole attention, measured in turn."""
+    """Time of the feed-forward network of a BERT-Base layer over that of its whole attention, measured in turn.
+
+    At 128 tokens a ratio of 1 is half the layer, as the report has it; past its limit, as a control, attention must be
+    seen to take more.
+    """
     generator = torch.Generator().manual_seed(lab.settings.seed)
     width, device = BERT_BASE.width, lab.settings.device
     weights = [torch.randn(width, width, generator=generator).div_(width**0.5).to(device) for _ in range(4)]
     hidden = torch.randn(tokens, width, generator=generator).to(device)
     network = nn.Sequential(nn.Linear(width, BERT_BASE.inner), nn.GELU(), nn.Linear(BERT_BASE.inner, width)).to(device)
-    rounds = 12 if lab.settings.effort == "quick" or tokens > 1024 else 40
+    rounds = 12 if lab.settings.effort == "quick" or tokens > LIMIT else 40
     found = paired_ratio(lambda: network(hidden), lambda: attention(weights, hidden), rounds=rounds)
     what = f"time of the feed-forward network over that of attention at {tokens} tokens ({rounds} paired rounds)"
     origin = by_arithmetic(lab, "one BERT-Base layer") | {"model": f"one BERT-Base layer on {device}"}
-    conclude(f"SL10-{tokens}", what, found, GROWS, origin=origin, decide="more rounds")
+    accept = GROWS if tokens < LIMIT else Region(high=1.0)
+    conclude(f"SL10-{tokens}", what, found, accept, origin=origin, decide="more rounds")
