@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -143,15 +144,19 @@ class MatrixChain(nn.Module):
             hidden = matrix(hidden)
         return hidden.relu() if self.relu else hidden
 
+    def layers(self) -> list[nn.Linear]:
+        """The matrices, in the order in which inputs meet them."""
+        return [matrix for matrix in self.matrices if isinstance(matrix, nn.Linear)]
+
     @torch.no_grad()
     def collapse(self) -> None:
         """Make it one matrix with the same outputs: the product, formed in float64 and stored in the weights' dtype."""
-        dtype = self.matrices[0].weight.dtype
-        product = self.matrices[0].weight.double()
-        for matrix in self.matrices[1:]:
-            product = matrix.weight.double() @ product
+        first, *others = (layer.weight for layer in self.layers())
+        product = first.double()
+        for weight in others:
+            product = weight.double() @ product
         single = nn.Linear(product.shape[1], product.shape[0], bias=False, device="meta")
-        single.weight = nn.Parameter(product.to(dtype), requires_grad=self.matrices[0].weight.requires_grad)
+        single.weight = nn.Parameter(product.to(first.dtype), requires_grad=first.requires_grad)
         self.matrices = nn.ModuleList([single])
 
 
@@ -160,12 +165,13 @@ def build(shape: T5Shape, *, seed: int) -> T5ForConditionalGeneration:
 
     Matrices of a chain start as T5's own do, with variance one over their inputs' number.
     """
-    config = T5Config(
-        vocab_size=shape.vocabulary, d_model=shape.width, d_kv=shape.head_width, d_ff=shape.inner,
-        num_layers=shape.encoder_layers, num_decoder_layers=shape.decoder_layers, num_heads=shape.heads,
-        relative_attention_num_buckets=shape.buckets, dropout_rate=0.0, feed_forward_proj="relu",
-        decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, tie_word_embeddings=True,
-    )  # fmt: skip
+    sizes: dict[str, Any] = {
+        "vocab_size": shape.vocabulary, "d_model": shape.width, "d_kv": shape.head_width, "d_ff": shape.inner,
+        "num_layers": shape.encoder_layers, "num_decoder_layers": shape.decoder_layers, "num_heads": shape.heads,
+        "relative_attention_num_buckets": shape.buckets, "dropout_rate": 0.0, "feed_forward_proj": "relu",
+        "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1, "tie_word_embeddings": True,
+    }  # fmt: skip
+    config = T5Config(**sizes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # transformers draws initial weights from the global generator
         model = T5ForConditionalGeneration(config)
@@ -181,9 +187,9 @@ def _replace(stack: nn.Module, kind: FeedForward, shapes: list[tuple[int, int]])
             stack.set_submodule(name, nn.Identity())
         elif kind.matrices is not None:
             chain = MatrixChain(shapes, relu=kind.relu)
-            for matrix in chain.matrices:
+            for matrix in chain.layers():
                 nn.init.normal_(matrix.weight, std=matrix.in_features**-0.5)
-            layer.DenseReluDense = chain
+            layer.set_submodule("DenseReluDense", chain)
 
 
 def _feed_forwards(stack: nn.Module) -> Iterator[tuple[str, T5LayerFF]]:
