@@ -77,7 +77,7 @@ LADDERS = {
     ),
 }
 HEALED = {
-    ("embedded", "quick"): Healed(2, Healing(1), 96, blocks=3),
+    ("embedded", "quick"): Healed(2, Healing(1), 96, blocks=1),
     ("embedded", "normal"): Healed(4, Healing(2), 256, blocks=4),
     ("embedded", "thorough"): Healed(8, Healing(6), 256),
     ("gpu", "quick"): Healed(8, Healing(1), 256, blocks=6),
