@@ -17,7 +17,7 @@ from bench.curves import Advance
 from bench.divergence import compare
 from bench.krony_settings import Healed
 from bench.lab import Array, Arrays, Lab
-from compress.calibrate import BlockInput, block_inputs
+from compress.calibrate import BlockInput, block_inputs, linear_layers
 from compress.factorise import KroneckerFactorisation, trained_scalars
 from compress.heal import heal
 from compress.kron import singular_values
@@ -68,11 +68,8 @@ class FactorisedLab:
     def _states(self, model: PreTrainedModel) -> Tensor:
         """Final hidden states of every scored token but the last, `[documents, tokens - 1, width]`."""
         with torch.inference_mode():
-            parts = [
-                model.base_model(input_ids=segment[None].to(model.device), use_cache=False).last_hidden_state[:, :-1]
-                for segment in self.segments
-            ]
-        return torch.cat(parts)
+            forward = _hidden(model)
+            return torch.cat([forward(segment[None])[:, :-1] for segment in self.segments])
 
     @cached_property
     def dense(self) -> Tensor:
@@ -131,9 +128,9 @@ class FactorisedLab:
 
     def _trained(self, block: nn.Module) -> Iterable[nn.Parameter]:
         """The MLP's parameters of a block, dense or factorised."""
-        for name, module in block.named_modules():
-            if isinstance(module, KroneckerLinear) or (isinstance(module, nn.Linear) and self.is_mlp(name, module)):
-                yield from module.parameters()
+        factorised = [module for module in block.modules() if isinstance(module, KroneckerLinear)]
+        for layer in (*factorised, *linear_layers(block, self.is_mlp).values()):
+            yield from layer.parameters()
 
     def misfit(self, patterns: Iterable[tuple[int, int]]) -> str:
         """Why this model's MLPs cannot be cut into second factors of these shapes; empty where they can."""
@@ -148,9 +145,7 @@ class FactorisedLab:
     def layers(self) -> Iterator[nn.Linear]:
         """The MLP's layers of all blocks."""
         for block in self.lab.decoder.blocks:
-            for name, module in block.named_modules():
-                if isinstance(module, nn.Linear) and self.is_mlp(name, module):
-                    yield module
+            yield from linear_layers(block, self.is_mlp).values()
 
     @cached_property
     def no_context(self) -> float:

@@ -17,8 +17,6 @@ import datasets
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bench.factorised import FactorisedLab
-from bench.krony_settings import Healed
 from bench.lab import Arrays, Lab
 from bench.perplexity import (
     HUGGINGFACE,
@@ -31,11 +29,10 @@ from bench.perplexity import (
     perplexity,
 )
 from compress.factorise import KroneckerFactorisation, Start
-from compress.heal import Healing
 from compress.swap import apply
 from models.errors import InputError
 from models.gpt2 import unique_parameters
-from models.load import find_blocks, load
+from models.load import find_blocks, load, mlp_width
 from models.text import END_OF_TEXT, read_documents
 from models.train import Training, train
 
@@ -130,8 +127,8 @@ class PaperLab:
 
     def _trained(self, name: str) -> PreTrainedModel:
         model = copy.deepcopy(self.lab.decoder.model)
-        factorised = FactorisedLab(self.lab, Healed(0, Healing(0), 0))
-        apply(MODELS[name], find_blocks(model), chosen=factorised.is_mlp)
+        width = mlp_width(model.config)
+        apply(MODELS[name], find_blocks(model), chosen=lambda _name, layer: width in layer.weight.shape)
         folder = self.lab.folder / "training" / f"{name}-{self.lab.fingerprint[:16]}"
         model.requires_grad_(True)
         train(model, self.windows, self.training, device=self.lab.settings.device, folder=folder, save_every=SAVE_EVERY)

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +109,18 @@ def windows_of(tokens: Tensor, context: int) -> Tensor:
     return tokens[: count * context].view(count, context)
 
 
+@lru_cache(maxsize=2)  # a batch can reach into the next epoch
+def _order(windows: int, epoch: int, seed: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(windows)
+
+
 def batch_indices(windows: int, batch: int, step: int, seed: int) -> list[int]:
     """Which windows a step reads: every epoch is a shuffle of all of them, of its own."""
     chosen: list[int] = []
     first = step * batch
     while len(chosen) < batch:
         epoch, place = divmod(first + len(chosen), windows)
-        order = np.random.default_rng([seed, epoch]).permutation(windows)
-        chosen.extend(order[place : place + batch - len(chosen)].tolist())
+        chosen.extend(_order(windows, epoch, seed)[place : place + batch - len(chosen)].tolist())
     return chosen
 
 
