@@ -66,7 +66,7 @@ LADDERS = {
     # 5,500 to 6,000 steps, ten times through the text, leave this teacher just short of a 5-gram model's perplexity of
     # 16.5: at 16.7 without dropout, having begun to learn the text by heart; at 17.8 with it, unfinished.
     ("embedded", "thorough"): _ladder(
-        NANO, (20_000, 16, 4e-3), (250, 1e-3), seeds=(0, 1, 2), documents=16, windows=6, save_every=500, dropout=0.1
+        NANO, (20_000, 16, 4e-3), (250, 1e-3), seeds=(0, 1, 2), documents=20, windows=8, save_every=500, dropout=0.1
     ),
     ("gpu", "quick"): _ladder(SMALL, (200, 64, 6e-4), (20, 1e-4), seeds=(0, 1), documents=8, windows=2),
     ("gpu", "normal"): _ladder(
