@@ -17,6 +17,9 @@ from bench.lab import Lab, Measured
 from bench.ladder import FOUR, MANY_SMALL, P81, P95, LadderLab
 from bench.progress import SessionProgress
 from bench.settings import report_folder, settings
+from bench.small_models_lab import SmallModelsLab
+from bench.small_models_settings import PROTOCOLS as SMALL_MODELS
+from bench.small_models_sources import documents_and_task
 from bench.statistics import Interval, mean
 from bench.verdicts import Region, Verdict, judge
 from conftest import ROWS
@@ -112,6 +115,22 @@ def real(request: pytest.FixtureRequest, lab: Lab) -> FactorisedLab:
     found = once(request, ("real", id(lab)), lambda: FactorisedLab(lab, settings))
     if misfit := found.misfit((P81, P95, FOUR, MANY_SMALL)):
         pytest.skip(misfit)
+    return found
+
+
+@pytest.fixture
+def small(request: pytest.FixtureRequest, lab: Lab) -> SmallModelsLab:
+    """The protocol of the lab's scale and effort, on its task."""
+    protocol = SMALL_MODELS[lab.settings.scale, lab.settings.effort]
+
+    def make() -> SmallModelsLab:
+        return SmallModelsLab(lab, protocol, *documents_and_task(lab, protocol))
+
+    try:
+        found = once(request, ("small", id(lab)), make)
+        _ = found.corrupted
+    except (InputError, ValueError) as error:
+        pytest.skip(f"no small model can be trained on this text: {error}")
     return found
 
 

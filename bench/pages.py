@@ -22,12 +22,24 @@ BUILT = {
     SMALL_MODELS.key: "small-models",
 }
 BUILT_CLAIMS = frozenset(
-    {f"LC{i}" for i in range(1, 9)} | {f"KP{i}" for i in range(1, 13)} | {"SV3", "SV4", "SL1", "SL9", "SL10"}
+    {f"LC{i}" for i in range(1, 9)}
+    | {f"KP{i}" for i in range(1, 13)}
+    | {"SV3", "SV4", "SV15", "SV16"}
+    | {f"SL{i}" for i in range(1, 11)}
 )
 NEEDS_RUN = "run `pytest bench`, or `pytest bench -m gpu` where there is a CUDA GPU"
 PARTS = {"SV3": "The half on SparseGPT is not built yet."}
 CONTROLS = frozenset(
-    {"LC7-summed", "LC2-magnitude-relative", "LC2-wanda-relative", "KP5-healed-van-loan-over-fit", "SL10-2048"}
+    {
+        "LC7-summed",
+        "LC2-magnitude-relative",
+        "LC2-wanda-relative",
+        "KP5-healed-van-loan-over-fit",
+        "SL10-2048",
+        "SL7-spread-equal-settings-mini",
+        "SL7-spread-equal-settings-tiny",
+        "SV16-rationales-same-data",
+    }
     | {f"SL1-{name}-heads-of-64" for name in ("tiny", "mini", "small", "base")}
 )
 """Rows that show an instrument works and are no part of the claim."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 
@@ -15,11 +15,23 @@ def _log_probabilities(student: Tensor, teacher: Tensor, temperature: float) -> 
             f"student logits are {tuple(student.shape)} and the teacher's {tuple(teacher.shape)}; "
             "both need one vocabulary"
         )
-    log_q = functional.log_softmax(student.float() / temperature, dim=-1).flatten(0, -2)
-    return log_q, functional.log_softmax(teacher.detach().float() / temperature, dim=-1).flatten(0, -2)
+    log_q = functional.log_softmax(student.float() / temperature, dim=-1)
+    return log_q, functional.log_softmax(teacher.detach().float() / temperature, dim=-1)
 
 
-def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """`KL(p ‖ q)` of every token, `[..., vocabulary]` -> `[...]`."""
+    return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def _mean(per_token: Tensor, counted: Tensor | None) -> Tensor:
+    """Over the tokens that count; a sum with weights, because a choice has no fixed shape."""
+    return per_token.mean() if counted is None else (per_token * counted).sum() / counted.sum()
+
+
+def soft_target_loss(
+    student: Tensor, teacher: Tensor, temperature: float = 1.0, counted: Tensor | None = None
+) -> Tensor:
     """`T² KL(softmax(teacher / T) ‖ softmax(student / T))`, the mean over tokens (Hinton et al. 2015, §2).
 
     The factor T² keeps the gradient's size when the temperature changes.
@@ -28,12 +40,13 @@ def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0)
         student: logits `[..., vocabulary]`.
         teacher: logits of the same shape; no gradient goes there.
         temperature: T.
+        counted: `[...]`, which tokens count (not padding); by default all.
 
     Raises:
         ValueError: the temperature is not above 0, or the vocabularies differ.
     """
     log_q, log_p = _log_probabilities(student, teacher, temperature)
-    return functional.kl_div(log_q, log_p, log_target=True, reduction="batchmean") * temperature**2
+    return _mean(_divergence(log_p, log_q), counted) * temperature**2
 
 
 def hidden_direction_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -60,27 +73,48 @@ def triple_loss(hard: Tensor, logits: tuple[Tensor, Tensor], hidden: tuple[Tenso
     return SOFT * soft + HARD * hard + DIRECTION * hidden_direction_loss(*hidden)
 
 
-def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+def soft_cross_entropy(
+    student: Tensor, teacher: Tensor, temperature: float = 1.0, counted: Tensor | None = None
+) -> Tensor:
     """`-T² Σ_k p_teacher(k) log p_student(k)`, the mean over tokens (Lee 2023, eq. 3.3).
 
     It differs from `soft_target_loss` by T² times the teacher's entropy, which no student changes.
     """
     log_q, log_p = _log_probabilities(student, teacher, temperature)
-    return -(log_p.exp() * log_q).sum(-1).mean() * temperature**2
+    return _mean(-(log_p.exp() * log_q).sum(-1), counted) * temperature**2
 
 
-def reverse_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+def reverse_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0, counted: Tensor | None = None) -> Tensor:
     """`T² KL(student ‖ teacher)`, the mean over tokens: MiniLLM's exact single-step term (Gu et al. 2024, eq. 5)."""
     log_q, log_p = _log_probabilities(student, teacher, temperature)
-    return functional.kl_div(log_p, log_q, log_target=True, reduction="batchmean") * temperature**2
+    return _mean(_divergence(log_q, log_p), counted) * temperature**2
 
 
-def jensen_shannon(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+def jensen_shannon(student: Tensor, teacher: Tensor, temperature: float = 1.0, counted: Tensor | None = None) -> Tensor:
     """`T²` times the mean of both KL divergences from the average of the two distributions, the mean over tokens."""
     log_q, log_p = _log_probabilities(student, teacher, temperature)
     middle = (log_p.exp() + log_q.exp()).div(2).clamp(min=1e-45).log()
-    halves = [functional.kl_div(middle, log, log_target=True, reduction="batchmean") for log in (log_p, log_q)]
-    return (halves[0] + halves[1]) / 2 * temperature**2
+    halves = _divergence(log_p, middle) + _divergence(log_q, middle)
+    return _mean(halves, counted) / 2 * temperature**2
+
+
+class HiddenStateLoss(nn.Module):
+    """Mean squared error between hidden states, the student's through a trained matrix where widths differ.
+
+    Romero et al. 2015 (FitNets), eq. 3; TinyBERT's attention and hidden losses take the same form.
+    """
+
+    def __init__(self, student_width: int, teacher_width: int) -> None:
+        super().__init__()
+        same = student_width == teacher_width
+        self.projection = nn.Identity() if same else nn.Linear(student_width, teacher_width, bias=False)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """`[..., student_width]` and `[..., teacher_width]` -> a scalar; no gradient goes to the teacher."""
+        found = self.projection(student)
+        if found.shape != teacher.shape:
+            raise ValueError(f"student states are {tuple(student.shape)} and the teacher's {tuple(teacher.shape)}")
+        return functional.mse_loss(found.float(), teacher.detach().float())
 
 
 def mixed_loss(hard: Tensor, soft: Tensor, alpha: float) -> Tensor:

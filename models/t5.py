@@ -165,11 +165,13 @@ def build(shape: T5Shape, *, seed: int) -> T5ForConditionalGeneration:
 
     Matrices of a chain start as T5's own do, with variance one over their inputs' number.
     """
+    # Eager: fused attention gives the position biases no gradient when models are stacked.
     sizes: dict[str, Any] = {
         "vocab_size": shape.vocabulary, "d_model": shape.width, "d_kv": shape.head_width, "d_ff": shape.inner,
         "num_layers": shape.encoder_layers, "num_decoder_layers": shape.decoder_layers, "num_heads": shape.heads,
         "relative_attention_num_buckets": shape.buckets, "dropout_rate": 0.0, "feed_forward_proj": "relu",
         "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1, "tie_word_embeddings": True,
+        "attn_implementation": "eager",
     }  # fmt: skip
     config = T5Config(**sizes)
     with torch.random.fork_rng(devices=[]):

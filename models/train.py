@@ -23,15 +23,14 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
-from transformers import get_scheduler
 
 from models.errors import InputError
+from models.schedules import learning_rate_factor, scheduler
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
 """From a model and tokens `[batch, context]` to a scalar."""
 Watch = Callable[[int, float], None]
 """Told after every step of its tokens and its loss."""
-SCHEDULES = {"constant": "constant_with_warmup", "cosine": "cosine"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Training:
     """Sequences of one step, over all accumulated parts and devices."""
     learning_rate: float
     schedule: str = "constant"
-    """constant or cosine (to zero), after the warm-up."""
+    """One of `models.schedules.SCHEDULES`."""
     warmup: int = 0
     """Steps."""
     accumulation: int = 1
@@ -58,8 +57,7 @@ class Training:
     """no (float32) or bf16."""
 
     def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule {self.schedule!r} is not one of {', '.join(SCHEDULES)}")
+        learning_rate_factor(self.schedule, warmup=self.warmup, steps=self.steps)  # refuses what does not fit
         if min(self.steps, self.batch, self.accumulation) < 1 or self.batch % self.accumulation:
             raise ValueError(
                 f"{self.steps} steps of {self.batch} sequences in {self.accumulation} parts: all must be at least 1, "
@@ -77,6 +75,8 @@ class History:
     """One a step, nats a token."""
     tokens: int = 0
     seconds: float = 0.0
+    failed: int | None = None
+    """The step at which the run diverged, where that did not stop everything."""
 
 
 class Diverged(RuntimeError):
@@ -157,7 +157,7 @@ def train(
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision=training.precision)
     groups = _groups(model, training.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas)
-    schedule = get_scheduler(SCHEDULES[training.schedule], optimizer, training.warmup, training.steps)
+    schedule = scheduler(optimizer, training.schedule, warmup=training.warmup, steps=training.steps)
     model.train().to(accelerator.device)
     prepared, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(schedule)
