@@ -205,6 +205,7 @@ def _summary(outcome: Compression) -> dict[str, float]:
     return {
         "layers": len(outcome.compressed),
         "skipped": len(outcome.skipped),
+        "noted": sum(bool(layer.note) for layer in outcome.compressed),
         "sparsity": outcome.sparsity,
         "bits_per_weight": storage.bits_per_weight,
         "packed_bytes": storage.total_bits / 8,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -28,19 +30,28 @@ class CompressedModule(Protocol):
 class SimulatedLinear(nn.Linear):
     """A linear layer with the outputs of a compressed one, computed on a dense weight.
 
-    It says what its compressed form would store. With `activation_bits`, every token's inputs are rounded to an
-    asymmetric grid of their own before the product (per-token quantization; outputs stay as they are).
+    It says what its compressed form would store, and in `note` what did not go as asked. Inputs are divided by
+    `input_scale` if there is one; then each token's are rounded before the product: with `activation_bits` to an
+    asymmetric grid of their own, or by `quantize_inputs`. Outputs stay as they are.
     """
 
+    input_scale: Tensor | None
+
     def __init__(
-        self, weight: Tensor, bias: Tensor | None, *, storage: Storage, activation_bits: int | None = None
-    ) -> None:
+        self, weight: Tensor, bias: Tensor | None, *, storage: Storage, activation_bits: int | None = None,
+        quantize_inputs: Callable[[Tensor], Tensor] | None = None, input_scale: Tensor | None = None, note: str = "",
+    ) -> None:  # fmt: skip
         d_out, d_in = weight.shape
         super().__init__(d_in, d_out, bias=False, device="meta")
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
         self.storage = storage
         self.activation_bits = activation_bits
+        if activation_bits is not None and quantize_inputs is not None:
+            raise ValueError("inputs are rounded by activation_bits or by quantize_inputs, not by both")
+        self.quantize_inputs = partial(fake_quantize, bits=activation_bits) if activation_bits else quantize_inputs
+        self.register_buffer("input_scale", input_scale)
+        self.note = note
 
     @torch.no_grad()
     def sparsity(self) -> float:
@@ -49,8 +60,10 @@ class SimulatedLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[..., d_in]` -> `[..., d_out]`."""
-        if self.activation_bits is not None:
-            input = fake_quantize(input, self.activation_bits)
+        if self.input_scale is not None:
+            input = input / self.input_scale
+        if self.quantize_inputs is not None:
+            input = self.quantize_inputs(input)
         return functional.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:

@@ -45,6 +45,10 @@ class Method(ABC):
         """The method to call on each of `layers`, after a look at all of them together."""
         return self
 
+    def for_block(self, layers: Mapping[str, nn.Linear], statistics: Mapping[str, Statistic]) -> Method:
+        """The method to call on the layers of one block, by their names in it, after a look at what was measured."""
+        return self
+
 
 def _check_fraction(name: str, value: float) -> None:
     if not 0 <= value < 1:

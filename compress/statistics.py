@@ -51,3 +51,30 @@ class GramMatrix:
         flat = inputs.flatten(0, -2).float()
         self.sum += flat.T @ flat
         self.tokens += len(flat)
+
+
+class LargestInputs:
+    """The largest magnitude of each input, `[d_in]`, and how many tokens there were."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.largest = torch.zeros(layer.in_features, device=layer.weight.device)
+        self.tokens = 0
+
+    def add(self, inputs: Tensor) -> None:
+        """Take in the inputs `[..., d_in]` of one batch."""
+        flat = inputs.flatten(0, -2).float()
+        self.largest = torch.maximum(self.largest, flat.abs().amax(0))
+        self.tokens += len(flat)
+
+
+class GramAndMagnitude(GramMatrix):
+    """The Gram matrix, and the sum of each input's magnitude `[d_in]`."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__(layer)
+        self.magnitude = torch.zeros(layer.in_features, dtype=torch.float64, device=layer.weight.device)
+
+    def add(self, inputs: Tensor) -> None:
+        """Take in the inputs `[..., d_in]` of one batch."""
+        super().add(inputs)
+        self.magnitude += inputs.flatten(0, -2).float().abs().sum(0)

@@ -24,6 +24,8 @@ class CompressedLayer:
     name: str
     sparsity: float
     storage: Storage
+    note: str = ""
+    """What did not go as asked, such as a damping that had to be raised."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class Compression:
             raise TypeError(f"{prefix}.{name} would become a {type(layer).__name__}, which is no module")
         self._originals.append((block, name, block.get_submodule(name)))
         block.set_submodule(name, layer)
-        self.compressed.append(CompressedLayer(f"{prefix}.{name}", layer.sparsity(), layer.storage))
+        self.compressed.append(
+            CompressedLayer(f"{prefix}.{name}", layer.sparsity(), layer.storage, getattr(layer, "note", ""))
+        )
 
     def undo(self) -> None:
         """Put the original layers back, the same objects. Doing it twice does nothing more."""
@@ -103,8 +107,10 @@ def apply(
     bar = tqdm(total=len(blocks), desc=str(method), unit=" blocks", disable=not progress, leave=False)
 
     def visit(index: int, measured: dict[str, Statistic]) -> None:
-        for name, layer in linear_layers(blocks[index], chosen).items():
-            compressed = rule(layer, measured.get(name), name=f"{index}.{name}")
+        found = linear_layers(blocks[index], chosen)
+        block_rule = rule.for_block(found, measured)
+        for name, layer in found.items():
+            compressed = block_rule(layer, measured.get(name), name=f"{index}.{name}")
             outcome.swap(blocks[index], str(index), name, compressed)
         bar.update()
 

@@ -1,0 +1,98 @@
+"""Compress a weight one input column at a time, each column's error made up for by those that follow.
+
+The solver that GPTQ (Frantar et al. 2023, alg. 1) and SparseGPT (Frantar & Alistarh 2023, alg. 1) share: with U the
+upper Cholesky factor of the inverse Hessian, what column i loses is spread over the columns after it by row i of U.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+BLOCK = 128
+"""Columns whose updates of those after the block are made together."""
+MOST_DAMPING = 1.0
+"""Of the mean diagonal. A Hessian that needs more than this is not one."""
+
+
+class ColumnRule(Protocol):
+    """What becomes of each column."""
+
+    def begin(self, columns: Tensor, start: int, end: int) -> None:
+        """Told of all columns `[d_in, d_out]` as they are now, before those from `start` to `end` are compressed."""
+        ...
+
+    def column(self, columns: Tensor, index: int) -> Tensor:
+        """The values `[d_out]` that take the place of one column."""
+        ...
+
+
+def inverse_factor(gram: Tensor, damping: float) -> tuple[Tensor, Tensor, float]:
+    """The upper Cholesky factor of the inverse of a damped Gram matrix, its dead inputs, and the damping it took.
+
+    `damping` times the mean of the diagonal is added to the diagonal. Where the matrix is still not positive definite,
+    ten times as much is, and so on up to the mean itself; the caller is told how much it was.
+
+    Args:
+        gram: `[d_in, d_in]` float64, Σ x xᵀ; a common factor changes nothing but the factor's size.
+        damping: at least 0.
+
+    Returns:
+        The factor `[d_in, d_in]` float64, which inputs were always zero `[d_in]` bool, and the damping.
+
+    Raises:
+        ValueError: NaN or infinity in the matrix, or no damping up to the limit makes it positive definite.
+    """
+    if not damping >= 0:
+        raise ValueError(f"damping is {damping}; it must be at least 0")
+    if not gram.isfinite().all():
+        raise ValueError("the Gram matrix of the inputs holds NaN or infinity; the calibration pass overflowed")
+    gram = gram.double().clone()
+    diagonal = gram.diagonal()
+    dead = diagonal == 0
+    mean = diagonal.mean() if not dead.all() else torch.ones((), dtype=gram.dtype, device=gram.device)
+    diagonal[dead] = mean  # nothing flows there; any positive number will do
+    used = damping
+    while True:
+        damped = gram + torch.eye(len(gram), dtype=gram.dtype, device=gram.device) * (used * mean)
+        lower, failed = torch.linalg.cholesky_ex(damped)
+        if not failed:
+            inverse = torch.cholesky_inverse(lower)
+            upper, failed = torch.linalg.cholesky_ex(inverse, upper=True)
+            if not failed and upper.isfinite().all():
+                return upper, dead, used
+        if used >= MOST_DAMPING:
+            raise ValueError(
+                f"the Hessian is not positive definite even with damping {used:g}; "
+                "calibrate with more tokens or raise the damping"
+            )
+        used = min(MOST_DAMPING, used * 10 if used else 1e-8)
+
+
+def compensated(weight: Tensor, factor: Tensor, rule: ColumnRule, *, block: int = BLOCK) -> Tensor:
+    """The weight `[d_out, d_in]` with every column as `rule` leaves it.
+
+    Args:
+        weight: `[d_out, d_in]`.
+        factor: of `inverse_factor`, `[d_in, d_in]`.
+        rule: called column by column, from the first.
+        block: how many columns are done before those after them are updated; changes the time and not the result.
+    """
+    columns = weight.T.contiguous().clone()
+    factor = factor.to(columns.dtype)
+    diagonal = factor.diagonal().tolist()
+    for start in range(0, len(columns), block):
+        end = min(start + block, len(columns))
+        rule.begin(columns, start, end)
+        errors = torch.empty_like(columns[start:end])
+        for index in range(start, end):
+            found = rule.column(columns, index)
+            error = torch.sub(columns[index], found, out=errors[index - start]).div_(diagonal[index])
+            columns[index] = found
+            if index + 1 < end:
+                columns[index + 1 : end].addr_(factor[index, index + 1 : end], error, alpha=-1)
+        if end < len(columns):
+            columns[end:].addmm_(factor[start:end, end:].T, errors, alpha=-1)
+    return columns.T.contiguous()

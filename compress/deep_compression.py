@@ -1,0 +1,174 @@
+"""Deep Compression (Han et al. 2016): prune, share the values that are left, and Huffman-code both values and places."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from compress.layers import SimulatedLinear
+from compress.methods import Method
+from compress.prune import removed_count, smallest
+from compress.quantize import check_bits
+from compress.size import Storage, element_bits
+from compress.statistics import Statistic
+
+GAP_BITS = 5
+"""Of the distance to the next kept weight in layers that are no convolutions (§2); longer ones take a zero between."""
+LENGTH_BITS = 8
+"""Of one code's length in a canonical Huffman table."""
+ROUNDS = 50
+Integers = NDArray[np.int64]
+
+
+def shared_values(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """k-means of numbers from evenly spaced starts (§3.1): the centres `[count]`, ascending, and each number's centre.
+
+    Centres that no number is nearest to stay where they are.
+    """
+    ordered, places = values.double().sort()
+    sums = torch.cat([torch.zeros(1, dtype=torch.float64, device=values.device), ordered.cumsum(0)])
+    centres = torch.linspace(float(ordered[0]), float(ordered[-1]), count, dtype=torch.float64, device=values.device)
+    ends = torch.zeros(0)
+    for _ in range(ROUNDS):
+        found = torch.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2)
+        bounds = torch.cat([found.new_zeros(1), found, found.new_full((1,), len(ordered))])
+        if torch.equal(bounds, ends):
+            break
+        ends, members = bounds, bounds.diff()
+        totals = sums[bounds[1:]] - sums[bounds[:-1]]
+        centres = torch.where(members > 0, totals / members.clamp_min(1), centres)
+        centres = centres.sort().values
+    chosen = torch.empty_like(places)
+    chosen[places] = torch.bucketize(ordered, (centres[1:] + centres[:-1]) / 2, right=True)
+    return centres.to(values.dtype), chosen
+
+
+def code_lengths(counts: Sequence[int]) -> list[int]:
+    """The bits of each symbol's Huffman code, 0 for symbols that never occur; a lone symbol takes one bit."""
+    heap = [(count, number, [number]) for number, count in enumerate(counts) if count]
+    lengths = [0] * len(counts)
+    if len(heap) == 1:
+        lengths[heap[0][1]] = 1
+        return lengths
+    heapq.heapify(heap)
+    while len(heap) > 1:
+        (first, place, left), (second, _, right) = heapq.heappop(heap), heapq.heappop(heap)
+        for symbol in (*left, *right):
+            lengths[symbol] += 1
+        heapq.heappush(heap, (first + second, place, left + right))
+    return lengths
+
+
+def canonical_codes(lengths: Sequence[int]) -> dict[int, str]:
+    """The codes that lengths alone determine, as strings of bits: shorter first, then by symbol."""
+    codes, code, last = {}, 0, 0
+    for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
+        code <<= length - last
+        codes[symbol], last = format(code, f"0{length}b"), length
+        code += 1
+    return codes
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A pruned weight with shared values, as two streams of symbols."""
+
+    shape: tuple[int, int]
+    centres: NDArray[np.floating]
+    values: Integers
+    """Numbers of centres; the one after the last stands for a zero."""
+    gaps: Integers
+    """Zeros before each value."""
+
+    def bits(self) -> int:
+        """Of both Huffman-coded streams with their tables, and of the centres."""
+        total = self.centres.size * self.centres.itemsize * 8
+        for stream, symbols in ((self.values, len(self.centres) + 1), (self.gaps, 2**GAP_BITS)):
+            counts = np.bincount(stream, minlength=symbols)
+            total += int(np.dot(counts, code_lengths(counts.tolist()))) + symbols * LENGTH_BITS
+        return total
+
+    def encode(self) -> tuple[str, str]:
+        """Both streams as strings of bits."""
+        found = []
+        for stream, symbols in ((self.values, len(self.centres) + 1), (self.gaps, 2**GAP_BITS)):
+            codes = canonical_codes(code_lengths(np.bincount(stream, minlength=symbols).tolist()))
+            found.append("".join(codes[symbol] for symbol in stream.tolist()))
+        return found[0], found[1]
+
+    def weight(self) -> NDArray[np.floating]:
+        """The weight that the streams stand for."""
+        flat = np.zeros(self.shape[0] * self.shape[1], dtype=self.centres.dtype)
+        places = np.cumsum(self.gaps + 1) - 1
+        flat[places] = np.append(self.centres, 0)[self.values]
+        return flat.reshape(self.shape)
+
+
+def decode(bits: str, lengths: Sequence[int]) -> Integers:
+    """The symbols of a string of bits, given the lengths of their codes."""
+    symbols = {code: symbol for symbol, code in canonical_codes(lengths).items()}
+    found, start = [], 0
+    for end in range(1, len(bits) + 1):
+        if (symbol := symbols.get(bits[start:end])) is not None:
+            found.append(symbol)
+            start = end
+    if start != len(bits):
+        raise ValueError(f"{len(bits) - start} bits at the end are no code; the stream is cut off")
+    return np.array(found, dtype=np.int64)
+
+
+def code(weight: Tensor, bits: int) -> Coded:
+    """A weight with zeros in it, coded with `2^bits` shared values.
+
+    Raises:
+        ValueError: a weight of zeros only.
+    """
+    check_bits(bits)
+    flat = weight.detach().flatten()
+    places = flat.nonzero().flatten()
+    if not len(places):
+        raise ValueError("every weight is zero; there is nothing to code")
+    centres, chosen = shared_values(flat[places], 2**bits)
+    gaps = places.diff(prepend=places.new_full((1,), -1)) - 1
+    longest = 2**GAP_BITS
+    fillers = gaps // longest  # a filler takes 31 zeros and stands on a 32nd
+    ends = (fillers + 1).cumsum(0) - 1
+    values = chosen.new_full((int(ends[-1]) + 1,), 2**bits)
+    values[ends] = chosen
+    all_gaps = gaps.new_full(values.shape, longest - 1)
+    all_gaps[ends] = gaps % longest
+    return Coded(
+        (weight.shape[0], weight.shape[1]), centres.cpu().numpy(), values.cpu().numpy(), all_gaps.cpu().numpy()
+    )
+
+
+@dataclass(frozen=True)
+class DeepCompression(Method):
+    """Prune by magnitude, share `2^bits` values in each layer, and count the Huffman-coded size."""
+
+    sparsity: float
+    bits: int
+
+    def __post_init__(self) -> None:
+        check_bits(self.bits)
+        if not 0 <= self.sparsity < 1:
+            raise ValueError(f"sparsity is {self.sparsity}; it must be at least 0 and below 1")
+
+    def __str__(self) -> str:
+        return f"deep-compression-{self.sparsity:g}-{self.bits}bits"
+
+    def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> SimulatedLinear:
+        """The layer with shared values; its size is that of the coded streams."""
+        weight = layer.weight.detach()
+        scores = weight.float().abs().view(1, -1)
+        mask = smallest(scores, removed_count(self.sparsity, scores.shape[1])).view(weight.shape)
+        coded = code(weight.masked_fill(mask, 0), self.bits)
+        found = torch.from_numpy(coded.weight()).to(weight)
+        storage = Storage(weight.numel(), value_bits=coded.bits(), held_bits=weight.numel() * element_bits(weight))
+        return SimulatedLinear(found, layer.bias, storage=storage)

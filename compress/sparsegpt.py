@@ -1,0 +1,141 @@
+"""SparseGPT (Frantar & Alistarh 2023): prune column by column, the columns that follow making up for what went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from compress.compensate import BLOCK, compensated, inverse_factor
+from compress.layers import SimulatedLinear
+from compress.methods import Method
+from compress.prune import removed_count, smallest
+from compress.quantize import Grid, check_bits, fit_grid, from_codes, to_codes
+from compress.size import Storage, element_bits, sparse_storage
+from compress.statistics import GramMatrix, Statistic
+
+
+@dataclass
+class _Pruning:
+    """The rule of the solver: which weights of a column go, and on which grid the others are."""
+
+    diagonal: Tensor
+    sparsity: float
+    n_of_m: tuple[int, int] | None
+    grid: Grid | None
+    mask: Tensor
+
+    def begin(self, columns: Tensor, start: int, end: int) -> None:
+        """Without a pattern, choose among all weights of the block at once, so that rows may differ."""
+        if self.n_of_m is None:
+            scores = self._scores(columns, start, end)
+            count = removed_count(self.sparsity, scores.numel())
+            self.mask[start:end] = smallest(scores.reshape(1, -1), count).view(scores.shape)
+
+    def _scores(self, columns: Tensor, start: int, end: int) -> Tensor:
+        """What it costs to drop each weight (eq. 3): `w² / U_ii²`, `[columns, d_out]`."""
+        return (columns[start:end] / self.diagonal[start:end, None]).square()
+
+    def column(self, columns: Tensor, index: int) -> Tensor:
+        """One column without its pruned weights, rounded if asked."""
+        if self.n_of_m is not None and index % self.n_of_m[1] == 0:
+            n, m = self.n_of_m
+            scores = self._scores(columns, index, index + m)
+            self.mask[index : index + m] = smallest(scores.T.contiguous(), m - n).T
+        kept = columns[index]
+        if self.grid is not None:
+            kept = from_codes(to_codes(kept, self.grid), self.grid)
+        return kept.masked_fill(self.mask[index], 0)
+
+
+def sparsegpt(
+    weight: Tensor, gram: Tensor, *, sparsity: float, n_of_m: tuple[int, int] | None = None, bits: int | None = None,
+    damping: float = 0.01, block: int = BLOCK,
+) -> tuple[Tensor, Tensor, float]:  # fmt: skip
+    """Prune a weight, and round what is kept where `bits` are given, so that its outputs change little.
+
+    Of every block of 128 columns exactly `round(sparsity * weights)` go; with `n_of_m` all but n of every m
+    neighbouring inputs, chosen when the first of them is reached. Rounding is to one asymmetric grid a row, fixed before pruning.
+
+    Args:
+        weight: `[d_out, d_in]`.
+        gram: Σ x xᵀ of its inputs, `[d_in, d_in]`.
+        sparsity: the share that goes.
+        n_of_m: (n, m); m must divide the inputs.
+        bits: 2 to 8, or None for no rounding.
+        damping: of the mean diagonal, added to the Hessian's.
+        block: columns among which weights are compared; without a pattern it belongs to the result.
+
+    Returns:
+        The weight, the mask of those that went (bool), and the damping used.
+
+    Raises:
+        ValueError: m does not divide the inputs, or a Hessian that is not positive definite.
+    """
+    d_out, d_in = weight.shape
+    if n_of_m is not None and d_in % n_of_m[1]:
+        raise ValueError(f"cannot cut {d_in} inputs into groups of {n_of_m[1]} for {n_of_m[0]}:{n_of_m[1]} sparsity")
+    factor, dead, used = inverse_factor(gram, damping)
+    weight = weight.masked_fill(dead, 0)
+    grid = None
+    if bits is not None:
+        check_bits(bits)
+        found = fit_grid(weight, bits, symmetric=False)
+        grid = found._replace(scale=found.scale[:, 0], zero_point=found.zero_point[:, 0])
+    if n_of_m is not None:
+        block = max(1, block // n_of_m[1]) * n_of_m[1]
+    mask = torch.zeros(d_in, d_out, dtype=torch.bool, device=weight.device)
+    rule = _Pruning(factor.diagonal().to(weight.dtype), sparsity, n_of_m, grid, mask)
+    return compensated(weight, factor, rule, block=block), rule.mask.T.contiguous(), used
+
+
+@dataclass(frozen=True)
+class SparseGPT(Method):
+    """Prune with compensation, and round what is kept if `bits` are given (Frantar & Alistarh 2023)."""
+
+    sparsity: float
+    n_of_m: tuple[int, int] | None = None
+    bits: int | None = None
+    damping: float = 0.01
+    statistic: ClassVar[type[Statistic] | None] = GramMatrix
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sparsity < 1:
+            raise ValueError(f"sparsity is {self.sparsity}; it must be at least 0 and below 1")
+        if self.n_of_m is not None:
+            n, m = self.n_of_m
+            if not 0 < n <= m or abs(1 - n / m - self.sparsity) > 1e-9:
+                raise ValueError(f"{n}:{m} sparsity is {1 - n / m:g}, not {self.sparsity:g}; give that sparsity")
+        if self.bits is not None:
+            check_bits(self.bits)
+
+    def __str__(self) -> str:
+        pattern = "" if self.n_of_m is None else f"-{self.n_of_m[0]}of{self.n_of_m[1]}"
+        return f"sparsegpt-{self.sparsity:g}{pattern}{'' if self.bits is None else f'-w{self.bits}'}"
+
+    def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str = "") -> SimulatedLinear:
+        """The layer with fewer weights."""
+        if not isinstance(statistic, GramMatrix) or not statistic.tokens:
+            raise TypeError(f"SparseGPT needs the Gram matrix of the inputs of {name or 'the layer'}; calibrate first")
+        weight = layer.weight.detach()
+        try:
+            found, mask, used = sparsegpt(
+                weight.float(), statistic.sum, sparsity=self.sparsity, n_of_m=self.n_of_m, bits=self.bits,
+                damping=self.damping,
+            )  # fmt: skip
+        except ValueError as error:
+            raise ValueError(f"{name or 'the layer'}: {error}") from error
+        pruned = found.to(weight.dtype)
+        index_bits = None if self.n_of_m is None else (self.n_of_m[1] - 1).bit_length()
+        storage = sparse_storage(pruned, index_bits=index_bits)
+        if self.bits is not None:
+            rows, kept = weight.shape[0], int((~mask).sum())
+            storage = Storage(
+                weight.numel(), value_bits=kept * self.bits, scale_bits=rows * element_bits(weight),
+                zero_point_bits=rows * self.bits, held_bits=storage.held_bits,
+                mask_bits=weight.numel() if index_bits is None else kept * index_bits,
+            )  # fmt: skip
+        note = f"damping raised from {self.damping:g} to {used:g}" if used > self.damping else ""
+        return SimulatedLinear(pruned, layer.bias, storage=storage, note=note)

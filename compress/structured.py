@@ -1,0 +1,122 @@
+"""Structured pruning: whole MLP channels and attention heads go, with all that is coupled to them; matrices get smaller.
+
+LLM-Pruner's coupled groups (Ma et al. 2023, §3.1) with Wanda's measure of importance, which needs no gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from compress.layers import SimulatedLinear
+from compress.methods import Method
+from compress.prune import removed_count, smallest
+from compress.size import Storage, element_bits
+from compress.statistics import SquaredInputs, Statistic
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Which outputs and inputs of a layer stay; None for all."""
+
+    outputs: Tensor | None = None
+    inputs: Tensor | None = None
+
+
+def channel_importance(weight: Tensor, squared_inputs: Tensor) -> Tensor:
+    """What each input contributes to the outputs' energy, `‖W_:j‖² E[x_j²]`: `[d_out, d_in]`, `[d_in]` -> `[d_in]`."""
+    return weight.float().square().sum(0) * squared_inputs
+
+
+def mlp_layers(layers: Mapping[str, nn.Linear]) -> tuple[str, list[str]]:
+    """The projection out of a block's MLP, and those into it (one, or two where it is gated).
+
+    Raises:
+        ValueError: no layer has others that lead from its outputs' width to its inputs'.
+    """
+    for down, last in sorted(layers.items(), key=lambda item: -item[1].in_features):
+        ups = [
+            name
+            for name, layer in layers.items()
+            if (layer.in_features, layer.out_features) == (last.out_features, last.in_features) and name != down
+        ]
+        if ups and last.in_features != last.out_features:
+            return down, ups
+    raise ValueError(f"no MLP among {', '.join(layers)}: no layer that others feed through a wider space")
+
+
+HEADS = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+@dataclass(frozen=True)
+class StructuredPruning(Method):
+    """Drop the least important MLP channels, and whole groups of attention heads where `head_width` is given.
+
+    Heads that share keys and values go together. Heads can be dropped where attention takes their number from the
+    projections' widths (the Llama family); MLP channels anywhere.
+    """
+
+    fraction: float
+    head_width: int | None = None
+    kept: Mapping[str, Kept] | None = field(default=None, repr=False, compare=False)
+    statistic: ClassVar[type[Statistic] | None] = SquaredInputs
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fraction < 1:
+            raise ValueError(f"the fraction of channels is {self.fraction}; it must be at least 0 and below 1")
+
+    def __str__(self) -> str:
+        return f"structured-{self.fraction:g}{'' if self.head_width is None else '-heads'}"
+
+    def for_block(self, layers: Mapping[str, nn.Linear], statistics: Mapping[str, Statistic]) -> StructuredPruning:
+        """The method with the channels and heads of a block that stay."""
+        down, ups = mlp_layers(layers)
+        channels = self._stay(_importance(layers, statistics, down), 1)
+        kept = {down: Kept(inputs=channels), **{up: Kept(outputs=channels) for up in ups}}
+        if self.head_width is not None:
+            kept |= self._heads(layers, statistics, self.head_width)
+        return StructuredPruning(self.fraction, self.head_width, kept)
+
+    def _stay(self, importance: Tensor, size: int) -> Tensor:
+        """Which inputs stay when runs of `size` neighbours go together: as many runs as the fraction asks."""
+        runs = importance.view(-1, size).sum(1)
+        gone = smallest(runs[None], min(removed_count(self.fraction, len(runs)), len(runs) - 1))[0]
+        return (~gone).repeat_interleave(size)
+
+    def _heads(
+        self, layers: Mapping[str, nn.Linear], statistics: Mapping[str, Statistic], width: int
+    ) -> dict[str, Kept]:
+        names = {kind: name for name in layers for kind in HEADS if name.endswith(kind)}
+        if set(names) != set(HEADS):
+            raise ValueError(f"heads can be dropped where a block has {', '.join(HEADS)}; this has {', '.join(layers)}")
+        shared = layers[names["k_proj"]].out_features // width
+        size = layers[names["q_proj"]].out_features // shared
+        queries = self._stay(_importance(layers, statistics, names["o_proj"]), size)
+        keys = queries.view(shared, size)[:, 0].repeat_interleave(width)
+        return {
+            names["q_proj"]: Kept(outputs=queries), names["o_proj"]: Kept(inputs=queries),
+            names["k_proj"]: Kept(outputs=keys), names["v_proj"]: Kept(outputs=keys),
+        }  # fmt: skip
+
+    def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str = "") -> SimulatedLinear:
+        """The layer with fewer outputs or inputs; layers that belong to no dropped group stay as they are."""
+        if self.kept is None:
+            raise ValueError(f"{self} decides for a block at once; apply it to blocks, not to {name or 'one layer'}")
+        stay = self.kept.get(name.split(".", 1)[-1], Kept())
+        weight, bias = layer.weight.detach(), layer.bias
+        if stay.outputs is not None:
+            weight, bias = weight[stay.outputs], None if bias is None else bias.detach()[stay.outputs]
+        if stay.inputs is not None:
+            weight = weight[:, stay.inputs]
+        bits = weight.numel() * element_bits(weight)
+        return SimulatedLinear(weight.contiguous(), bias, storage=Storage(layer.weight.numel(), bits, held_bits=bits))
+
+
+def _importance(layers: Mapping[str, nn.Linear], statistics: Mapping[str, Statistic], name: str) -> Tensor:
+    found = statistics.get(name)
+    if not isinstance(found, SquaredInputs):
+        raise TypeError(f"structured pruning needs the squared inputs of {name}; calibrate first")
+    return channel_importance(layers[name].weight.detach(), found.mean)
