@@ -105,8 +105,8 @@ def fold(norm: nn.Module, layers: list[nn.Linear], scale: Tensor) -> None:
 class AWQ(Method):
     """Round weights after scaling by the inputs' size, with clipped ranges.
 
-    Layers of a block that read the same inputs share a scale, as folding it into the norm before them demands. The error
-    is that of each layer's own output (the authors take that of the attention for its three projections).
+    Layers of a block that read the same inputs share a scale, as folding it into the norm before them demands. The
+    error is that of each layer's own output (the authors take that of the attention for its three projections).
     """
 
     bits: int

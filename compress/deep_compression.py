@@ -1,4 +1,4 @@
-"""Deep Compression (Han et al. 2016): prune, share the values that are left, and Huffman-code both values and places."""
+"""Deep Compression (Han et al. 2016): prune, share the values that are left, Huffman-code both values and places."""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ def sparsegpt(
     """Prune a weight, and round what is kept where `bits` are given, so that its outputs change little.
 
     Of every block of 128 columns exactly `round(sparsity * weights)` go; with `n_of_m` all but n of every m
-    neighbouring inputs, chosen when the first of them is reached. Rounding is to one asymmetric grid a row, fixed before pruning.
+    neighbouring inputs, chosen when the first of them is reached. Rounding is to one asymmetric grid a row,
+    fixed before pruning.
 
     Args:
         weight: `[d_out, d_in]`.

@@ -1,4 +1,4 @@
-"""Structured pruning: whole MLP channels and attention heads go, with all that is coupled to them; matrices get smaller.
+"""Structured pruning: whole MLP channels and attention heads go, with all that is coupled to them.
 
 LLM-Pruner's coupled groups (Ma et al. 2023, §3.1) with Wanda's measure of importance, which needs no gradients.
 """
