@@ -40,7 +40,7 @@ def _nano(width: int, layers: int) -> T5Shape:
     )
 
 
-NANO = {"tiny": _nano(8, 1), "mini": _nano(12, 2), "small": _nano(20, 2), "base": _nano(40, 2)}
+NANO = {"tiny": _nano(12, 2), "mini": _nano(20, 2), "small": _nano(28, 2), "base": _nano(40, 2)}
 """So small that size, and not the embedded text's, limits them."""
 
 

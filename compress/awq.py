@@ -145,10 +145,8 @@ class AWQ(Method):
         own = _moments(statistic, name)
         weight = layer.weight.detach().float()
         short = name.split(".", 1)[-1]
-        rule = (
-            self if self.scales is not None and short in self.scales else self.for_block({short: layer}, {short: own})
-        )
-        scale = (rule.scales or {})[short]
+        scales = self.scales or self.for_block({short: layer}, {short: own}).scales or {}
+        scale = scales[short]
         scaled = weight * scale
         if self.clipped:
             scaled = clip(scaled, own.sum.float() / torch.outer(scale, scale), bits=self.bits, size=self.grouping.size)
