@@ -21,6 +21,8 @@ from bench.small_models_lab import SmallModelsLab
 from bench.small_models_settings import PROTOCOLS as SMALL_MODELS
 from bench.small_models_sources import documents_and_task
 from bench.statistics import Interval, mean
+from bench.survey_lab import SurveyLab
+from bench.survey_settings import SURVEY_SETTINGS
 from bench.verdicts import Region, Verdict, judge
 from conftest import ROWS
 from models.errors import InputError
@@ -119,6 +121,18 @@ def real(request: pytest.FixtureRequest, lab: Lab) -> FactorisedLab:
 
 
 @pytest.fixture
+def survey(request: pytest.FixtureRequest, lab: Lab) -> SurveyLab:
+    """One-shot methods on the lab's model."""
+    settings = SURVEY_SETTINGS[lab.settings.scale, lab.settings.effort]
+    found = once(request, ("survey", id(lab)), lambda: SurveyLab(lab, settings))
+    try:
+        _ = found.windows
+    except InputError as error:
+        pytest.skip(f"the survey's methods cannot be scored on this text: {error}")
+    return found
+
+
+@pytest.fixture
 def small(request: pytest.FixtureRequest, lab: Lab) -> SmallModelsLab:
     """The protocol of the lab's scale and effort, on its task."""
     protocol = SMALL_MODELS[lab.settings.scale, lab.settings.effort]
@@ -154,8 +168,8 @@ def conclude(request: pytest.FixtureRequest, lab: Lab) -> Conclude:
             row, claim, verdict.value, reason, measured.method if measured else "", statistic,
             interval.value, _finite(interval.low), _finite(interval.high), _finite(accept.low), _finite(accept.high),
             details={**(_described(lab, measured) if measured else {}), **(details or {})},
-            seconds=round(measured.seconds, 2) if measured else 0.0, peak_bytes=measured.peak_bytes if measured else 0,
-            **{**_origin(lab), **(origin or {})},
+            peak_bytes=measured.peak_bytes if measured else 0,
+            **{**_origin(lab), "seconds": round(measured.seconds, 2) if measured else 0.0, **(origin or {})},
         )  # fmt: skip
         request.node.stash.setdefault(ROWS, []).append(entry)
         _end(request.config, entry, verdict, f"{row}: {statistic} is {interval}, accepted {accept}")

@@ -24,11 +24,11 @@ BUILT = {
 BUILT_CLAIMS = frozenset(
     {f"LC{i}" for i in range(1, 9)}
     | {f"KP{i}" for i in range(1, 13)}
-    | {"SV3", "SV4", "SV15", "SV16"}
+    | {f"SV{i}" for i in (*range(1, 7), 9, 10, 12, 13, 15, 16, 17)}
     | {f"SL{i}" for i in range(1, 11)}
 )
 NEEDS_RUN = "run `pytest bench`, or `pytest bench -m gpu` where there is a CUDA GPU"
-PARTS = {"SV3": "The half on SparseGPT is not built yet."}
+PARTS: dict[str, str] = {}
 CONTROLS = frozenset(
     {
         "LC7-summed",
@@ -39,6 +39,8 @@ CONTROLS = frozenset(
         "SL7-spread-equal-settings-mini",
         "SL7-spread-equal-settings-tiny",
         "SV16-rationales-same-data",
+        "SV12-llm-int8-inf",
+        "SV12-smoothquant-0.5",
     }
     | {f"SL1-{name}-heads-of-64" for name in ("tiny", "mini", "small", "base")}
 )

@@ -184,6 +184,7 @@ def lm_eval_wikitext(
     from lm_eval import evaluator  # noqa: PLC0415 - takes seconds to import and few need it
     from lm_eval.api.task import ConfigurableTask  # noqa: PLC0415
     from lm_eval.models.huggingface import HFLM  # noqa: PLC0415
+    from lm_eval.tasks import TaskManager  # noqa: PLC0415
     from lm_eval.tasks.wikitext import preprocess_wikitext  # noqa: PLC0415
 
     if not pages:
@@ -204,7 +205,9 @@ def lm_eval_wikitext(
         )  # fmt: skip
         harness: Any = HFLM  # its parameters are hidden from type checkers by a decorator
         wrapped = harness(pretrained=model, tokenizer=tokenizer, batch_size=1)
-        found: Any = evaluator.simple_evaluate(model=wrapped, tasks=[task], bootstrap_iters=0)
+        # An index of the harness's own tasks takes it half a minute to make, and none of them is asked for.
+        index = TaskManager(include_defaults=False)
+        found: Any = evaluator.simple_evaluate(model=wrapped, tasks=[task], bootstrap_iters=0, task_manager=index)
     if found is None:
         raise InputError("lm-eval gave no result; it returns one in the main process only")
     scores = found["results"]["wikitext"]

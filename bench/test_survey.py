@@ -1,40 +1,120 @@
-"""A Brief Survey of Model Compression in Language Models. Claims SV3 (magnitude against Wanda) and SV4.
+"""A Brief Survey of Model Compression in Language Models: one-shot methods, SV1–SV6, SV9, SV10, SV12, SV13, SV17.
 
-Perplexity ratios are exp of the difference of mean losses on the same target tokens at the longest context.
+Perplexity ratios are exp of the difference of mean losses over the same tokens of each document.
 """
 
 from __future__ import annotations
 
+import math
+
 import pytest
+import torch
 
+from bench.arithmetic import by_arithmetic, exactly
 from bench.conftest import Conclude
-from bench.lab import Lab, Measured
-from bench.statistics import Interval, difference_ratio
+from bench.lab import Lab
+from bench.statistics import Interval
+from bench.survey_lab import PERCENTILES, Scored, SurveyLab
+from bench.timing import paired_ratio
 from bench.verdicts import GROWS, Region
-from compress.methods import ComparisonGroup, MagnitudePruning, Method, WandaPruning
+from compress.awq import AWQ
+from compress.deep_compression import DeepCompression
+from compress.float_grid import FP4, FP8_E4M3, FloatRounding
+from compress.gptq import GPTQ
+from compress.int8 import LLMInt8, SmoothQuant
+from compress.methods import ComparisonGroup, MagnitudePruning, Method, Protection, RoundToNearest, WandaPruning
+from compress.prune import smallest
+from compress.quantize import PerGroup
+from compress.sparsegpt import SparseGPT
+from compress.structured import StructuredPruning
 
-HALF = 0.5
+PAPER_SCALE = "paper"
+HALF, GROUPS = 0.5, PerGroup(128)
 LAYER = MagnitudePruning(HALF)
 ROW = MagnitudePruning(HALF, ComparisonGroup.ROW)
 MODEL = MagnitudePruning(HALF, ComparisonGroup.MODEL)
-WANDA = WandaPruning(HALF)
+WANDA, SPARSEGPT = WandaPruning(HALF), SparseGPT(HALF)
 DROPS = Region(low=2.0)
 """A serious drop: perplexity doubles or worse (OPT-125M: 27.65 to 193)."""
 PERFORMANT = Region(high=1.5)
 """OPT-125M under SparseGPT at 50 %: 27.65 to 36.85, a ratio of 1.33."""
+UNAFFECTED = Region(high=1.1)
+DEGRADED = Region(1.02, 2.0)
+"""OPT-125M under GPTQ at 3 bits a row: 27.65 to 53.85, a ratio of 1.95, and groups do better."""
+UNUSABLE = Region(low=5.0)
+NOTHING_LOST = Region(0.99, 1.01)
+REACHES = Region(high=1.05)
+COMPRESSED = Region(low=35.0)
+"""Deep Compression's smallest ratio, AlexNet's."""
+SAME_TIME = Region(0.9, 1.1)
+FASTER = Region(high=0.95)
 
 
-def against_dense(lab: Lab, measured: Measured) -> Interval:
-    """Perplexity of a variant over that of the dense model."""
-    curve = measured.curve
-    losses = curve.by_document("loss")[:, -1], curve.by_document("dense_loss")[:, -1]
-    return difference_ratio(*losses, resamples=lab.settings.resamples)
+def settle(
+    conclude: Conclude, survey: SurveyLab, row: str, what: str, found: Interval, *, accept: Region, of: Scored
+) -> None:
+    """Conclude a row that stands on a variant, with its columns."""
+    dense = survey.lab.settings
+    details = {
+        "survey": {
+            "method": of.method, "bits_per_weight": of.bits_per_weight, "packed_bytes": of.packed_bytes, "sparsity": of.sparsity,
+            "kl": float(of.kl.mean()), "agreement": float(of.agreement.mean()), "ratio": of.against_dense().value,
+            "percentiles": dict(zip(map(str, PERCENTILES), of.percentiles, strict=True)), "noted": of.noted,
+            "seconds": of.seconds, "harness": of.harness,
+        }
+    }  # fmt: skip
+    settings = survey.settings
+    origin = {
+        "protocol": (
+            f"windows of {survey.windows.shape[1]} tokens from each document's start, every token but the first; "
+            f"calibration {settings.calibration_sequences} x {settings.calibration_length} tokens; {dense.device}"
+        ),
+        "documents": len(survey.windows), "tokens": survey.windows.numel(),
+        "seconds": round(of.seconds, 2),
+    }  # fmt: skip
+    conclude(row, what, found, accept, doubt=survey.partial, details=details, origin=origin)
 
 
-def against(lab: Lab, first: Measured, second: Measured) -> Interval:
-    """Perplexity of one variant over that of another."""
-    losses = (measured.curve.by_document("loss")[:, -1] for measured in (first, second))
-    return difference_ratio(*losses, resamples=lab.settings.resamples)
+WHAT = "perplexity over that of the dense model"
+
+
+@pytest.mark.claim("SV1")
+@pytest.mark.parametrize("domain", ["in-domain", "off-domain"])
+@pytest.mark.parametrize(
+    ("bits", "accept"),
+    [
+        pytest.param(b, a, id=f"SV1-gptq-w{b}")
+        for b, a in ((8, UNAFFECTED), (4, UNAFFECTED), (3, DEGRADED), (2, UNUSABLE))
+    ],
+)
+def test_gptq_at_fewer_bits(survey: SurveyLab, conclude: Conclude, bits: int, accept: Region, domain: str) -> None:
+    """GPTQ in groups of 128, calibrated on text of the kind that is scored and on another."""
+    away = domain == "off-domain"
+    if away and not survey.off_domain:
+        pytest.skip("calibration on text of another kind needs --train-text, such as a file of books")
+    scored = survey.measure(GPTQ(bits, GROUPS), off_domain=away, harness=True)
+    settle(conclude, survey, f"SV1-gptq-w{bits}-{domain}", WHAT, scored.against_dense(), accept=accept, of=scored)
+
+
+@pytest.mark.claim("SV2")
+@pytest.mark.parametrize("row", ["SV2-bits-per-byte", "SV2-word-from-byte"])
+def test_three_metrics_are_one(survey: SurveyLab, conclude: Conclude, row: str) -> None:
+    """lm-evaluation-harness's own figures of the dense and a compressed model against the arithmetic between them.
+
+    "Not a rescaling" would hold if bits per byte were not the binary logarithm of byte perplexity. Word perplexity is
+    byte perplexity to the power of bytes per word, the same power for every model on one text.
+    """
+    figures = [survey.dense_harness(), survey.measure(GPTQ(4, GROUPS), harness=True).harness]
+    if row == "SV2-bits-per-byte":
+        off = max(abs(found["bits_per_byte"] - math.log2(found["byte_perplexity"])) for found in figures)
+        what, accept = "largest difference of bits per byte from log2(byte perplexity)", Region(low=1e-6)
+    else:
+        powers = [math.log(found["word_perplexity"]) / math.log(found["byte_perplexity"]) for found in figures]
+        off, what = abs(powers[0] - powers[1]), "difference of ln(word) / ln(byte perplexity) between two models"
+        accept = Region(low=1e-6)
+    details = {"harness": figures}
+    origin = by_arithmetic(survey.lab, survey.lab.decoder.name) | {"protocol": "lm-evaluation-harness, task wikitext"}
+    conclude(row, what, exactly(off), accept, details=details, origin=origin)
 
 
 @pytest.mark.claim("SV3")
@@ -43,38 +123,124 @@ def against(lab: Lab, first: Measured, second: Measured) -> Interval:
     [
         pytest.param(LAYER, DROPS, id=f"SV3-{LAYER}-drops"),
         pytest.param(WANDA, PERFORMANT, id=f"SV3-{WANDA}-performant"),
+        pytest.param(SPARSEGPT, PERFORMANT, id=f"SV3-{SPARSEGPT}-performant"),
     ],
 )
-def test_perplexity_after_half_the_weights(lab: Lab, conclude: Conclude, method: Method, accept: Region) -> None:
-    """Magnitude pruning drops seriously without retraining; Wanda stays performant."""
-    measured = lab.measure(method)
-    what = "perplexity over that of the dense model"
-    row = f"SV3-{method}-{'drops' if accept is DROPS else 'performant'}"
-    conclude(row, what, against_dense(lab, measured), accept, measured=measured)
-
-
-@pytest.mark.claim("SV3")
-@pytest.mark.parametrize("method", [pytest.param(LAYER, id="SV3-magnitude-over-wanda")])
-def test_wanda_beats_magnitude(lab: Lab, conclude: Conclude, method: Method) -> None:
-    """The two methods against each other at 50 %."""
-    magnitude, wanda = lab.measure(method), lab.measure(WANDA)
-    conclude(
-        "SV3-magnitude-over-wanda", "perplexity of magnitude over that of Wanda", against(lab, magnitude, wanda), GROWS,
-        measured=magnitude,
-    )  # fmt: skip
-
-
-@pytest.mark.claim("SV4")
-@pytest.mark.parametrize(
-    ("method", "control"),
-    [pytest.param(LAYER, ROW, id="SV4-layer-over-row"), pytest.param(MODEL, LAYER, id="SV4-model-over-layer")],
-)
-def test_narrower_comparison_groups_are_better(
-    lab: Lab, conclude: Conclude, method: MagnitudePruning, control: MagnitudePruning
+def test_perplexity_after_half_the_weights(
+    survey: SurveyLab, conclude: Conclude, method: Method, accept: Region
 ) -> None:
-    """Per output beats per layer beats one threshold for the model."""
-    wider, narrower = lab.measure(method), lab.measure(control)
-    row = f"SV4-{method.group.value}-over-{control.group.value}"
-    what = f"perplexity per {method.group.value} over that per {control.group.value}"
-    # The page shows every variant once; that per layer is there already.
-    conclude(row, what, against(lab, wider, narrower), GROWS, measured=narrower if control == ROW else wider)
+    """Magnitude pruning drops seriously without retraining; Wanda and SparseGPT stay performant."""
+    scored = survey.measure(method)
+    row = f"SV3-{method}-{'drops' if accept is DROPS else 'performant'}"
+    settle(conclude, survey, row, WHAT, scored.against_dense(), accept=accept, of=scored)
+
+
+VERSUS = {
+    "SV3-magnitude-over-wanda": (LAYER, WANDA, GROWS),
+    "SV3-magnitude-over-sparsegpt": (LAYER, SPARSEGPT, GROWS),
+    "SV4-layer-over-row": (LAYER, ROW, GROWS),
+    "SV4-model-over-layer": (MODEL, LAYER, GROWS),
+    "SV6-structured-over-unstructured": (StructuredPruning(0.2), WandaPruning(0.2), GROWS),
+    "SV9-rtn-over-gptq-w4": (RoundToNearest(4, GROUPS), GPTQ(4, GROUPS), GROWS),
+    "SV9-rtn-over-gptq-w3": (RoundToNearest(3, GROUPS), GPTQ(3, GROUPS), GROWS),
+    "SV10-awq-over-mixed-w3": (AWQ(3, GROUPS), RoundToNearest(3, GROUPS, protect=Protection(0.02)), REACHES),
+    "SV10-rtn-over-awq-w3": (RoundToNearest(3, GROUPS), AWQ(3, GROUPS), GROWS),
+    "SV17-int4-over-fp4-a8": (
+        RoundToNearest(4, GROUPS, activation_bits=8), FloatRounding(FP4, GROUPS, FP8_E4M3), GROWS,
+    ),
+    "SV17-int4-symmetric-over-fp4": (RoundToNearest(4, GROUPS, symmetric=True), FloatRounding(FP4, GROUPS), GROWS),
+    "SV17-int8-over-fp8": (RoundToNearest(8, GROUPS), FloatRounding(FP8_E4M3, GROUPS), GROWS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.claim(row.partition("-")[0])) for row in VERSUS])
+def test_one_method_against_another(survey: SurveyLab, conclude: Conclude, row: str) -> None:
+    """Perplexity of the first over that of the second, on the same tokens."""
+    first, second, accept = VERSUS[row]
+    scored, other = survey.measure(first), survey.measure(second)
+    what = f"perplexity of {first} over that of {second}"
+    settle(conclude, survey, row, what, scored.against(other), accept=accept, of=scored)
+
+
+@pytest.mark.claim("SV12")
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, id=f"SV12-{m}") for m in (LLMInt8(), LLMInt8(math.inf), SmoothQuant())]
+)
+def test_eight_bits_lose_nothing(survey: SurveyLab, conclude: Conclude, method: Method) -> None:
+    """With outliers kept wide; without any (a control); and with outliers smoothed (a control)."""
+    scored = survey.measure(method)
+    settle(conclude, survey, f"SV12-{method}", WHAT, scored.against_dense(), accept=NOTHING_LOST, of=scored)
+
+
+@pytest.mark.claim("SV13")
+@pytest.mark.parametrize("method", [DeepCompression(0.9, 5), DeepCompression(0.3, 5)], ids=str)
+@pytest.mark.parametrize("row", ["SV13-size", "SV13-quality"])
+def test_deep_compression(survey: SurveyLab, conclude: Conclude, row: str, method: DeepCompression) -> None:
+    """Size against 32 bits a weight with everything counted, and quality, without the retraining of the paper."""
+    scored, name = survey.measure(method), f"{row}-{method.sparsity:g}"
+    if row == "SV13-size":
+        found, what, accept = exactly(32 / scored.bits_per_weight), "times smaller than 32 bits a weight", COMPRESSED
+    else:
+        found, what, accept = scored.against_dense(), WHAT, REACHES
+    settle(conclude, survey, name, what, found, accept=accept, of=scored)
+
+
+@pytest.mark.claim("SV5")
+@pytest.mark.parametrize("row", ["SV5-2of4-quality", "SV5-2of4-over-unstructured"])
+def test_two_of_four(survey: SurveyLab, conclude: Conclude, row: str) -> None:
+    """Half the weights in the pattern that hardware knows, pruned by SparseGPT."""
+    pattern = survey.measure(SparseGPT(HALF, (2, 4)))
+    if row.endswith("quality"):
+        settle(conclude, survey, row, WHAT, pattern.against_dense(), accept=PERFORMANT, of=pattern)
+        return
+    found = pattern.against(survey.measure(SPARSEGPT))
+    settle(conclude, survey, row, "perplexity of 2:4 over that of 50 % anywhere", found, accept=GROWS, of=pattern)
+
+
+@pytest.mark.claim("SV5")
+@pytest.mark.parametrize("row", ["SV5-unstructured-no-faster", "SV5-2of4-faster"])
+@torch.inference_mode()
+def test_time_of_sparse_products(lab: Lab, conclude: Conclude, row: str) -> None:
+    """A layer with half its weights zero, on the kernels that torch has, over the dense time."""
+    semi = row == "SV5-2of4-faster"
+    device = lab.settings.device
+    if semi and not device.startswith("cuda"):
+        pytest.skip("torch has 2:4 kernels for CUDA only; run: pytest bench -m gpu -k SV5")
+    generator = torch.Generator().manual_seed(lab.settings.seed)
+    d_out, d_in, tokens = (1536, 576, 512) if not semi else (4096, 4096, 2048)
+    weight = torch.randn(d_out, d_in, generator=generator)
+    inputs = torch.randn(tokens, d_in, generator=generator).to(device)
+    dtype = torch.float16 if semi else torch.float32
+    runs = smallest(weight.abs().view(-1, 4), 2).view_as(weight)
+    pruned = weight.masked_fill(runs, 0).to(device, dtype)
+    weight, inputs = weight.to(device, dtype), inputs.to(dtype)
+    sparse = torch.sparse.to_sparse_semi_structured(pruned) if semi else pruned
+    rounds = 20 if lab.settings.effort == "quick" else 60
+    found = paired_ratio(lambda: inputs @ sparse.T, lambda: inputs @ weight.T, rounds=rounds)
+    what = f"time with half the weights zero over dense, {tokens} tokens by {d_out} x {d_in} ({rounds} paired rounds)"
+    origin = by_arithmetic(lab, "one layer") | {"model": f"one layer of {d_out} x {d_in} on {device}"}
+    conclude(row, what, found, FASTER if semi else SAME_TIME, origin=origin, decide="more rounds")
+
+
+@pytest.mark.claim("SV6")
+@pytest.mark.parametrize("row", ["SV6-structured-faster"])
+@torch.inference_mode()
+def test_structured_pruning_is_faster(survey: SurveyLab, conclude: Conclude, row: str) -> None:
+    """The MLP of one block with a fifth of its channels gone, over the dense one."""
+    lab = survey.lab
+    width, inner = lab.decoder.model.config.hidden_size, int(lab.decoder.model.config.intermediate_size)
+    generator = torch.Generator().manual_seed(lab.settings.seed)
+    hidden = torch.randn(512, width, generator=generator).to(lab.settings.device)
+
+    def mlp(channels: int) -> list[torch.Tensor]:
+        return [torch.randn(channels, width, generator=generator).to(hidden) for _ in range(3)]
+
+    def run(parts: list[torch.Tensor]) -> torch.Tensor:
+        up, gate, down = parts
+        return (torch.nn.functional.silu(hidden @ gate.T) * (hidden @ up.T)) @ down
+
+    whole, fewer = mlp(inner), mlp(inner - inner // 5)
+    found = paired_ratio(lambda: run(fewer), lambda: run(whole), rounds=20 if lab.settings.effort == "quick" else 60)
+    origin = by_arithmetic(lab, "one MLP") | {"model": f"an MLP of {inner} channels on {lab.settings.device}"}
+    what = "time of the MLP with a fifth of its channels gone over the whole, 512 tokens"
+    conclude(row, what, found, FASTER, origin=origin, decide="more rounds")

@@ -1,0 +1,179 @@
+"""One-shot methods on the lab's model: each calibrated, applied, scored on whole windows, and undone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.divergence import NAMES, compare
+from bench.lab import Array, Arrays, Lab
+from bench.perplexity import lm_eval_wikitext
+from bench.statistics import Interval, difference_ratio
+from bench.survey_settings import SurveySettings
+from compress.methods import Method
+from compress.swap import Compression, compressed
+from models.errors import InputError
+from models.text import calibration_batches, read_documents
+
+BATCH_TOKENS = 2048
+PERCENTILES = (50, 90, 99, 99.9)
+HARNESS = ("word_perplexity", "byte_perplexity", "bits_per_byte")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A variant against the dense model, and what it takes."""
+
+    method: str
+    loss: Array
+    """Nats a token, `[documents]`."""
+    dense_loss: Array
+    kl: Array
+    """D(compressed‖dense), `[documents]`."""
+    agreement: Array
+    percentiles: tuple[float, ...]
+    """Of the KL of single tokens, at `PERCENTILES`."""
+    harness: dict[str, float]
+    """lm-evaluation-harness's own figures, where they were asked for."""
+    bits_per_weight: float
+    packed_bytes: float
+    sparsity: float
+    noted: int
+    """Layers where something did not go as asked."""
+    seconds: float
+
+    def against_dense(self) -> Interval:
+        """Perplexity over the dense model's."""
+        return difference_ratio(self.loss, self.dense_loss)
+
+    def against(self, other: Scored) -> Interval:
+        """Perplexity over another variant's, on the same tokens."""
+        return difference_ratio(self.loss, other.loss)
+
+
+class SurveyLab:
+    """Scores variants; what was scored once is kept like every measurement."""
+
+    def __init__(self, lab: Lab, settings: SurveySettings) -> None:
+        self.lab, self.settings = lab, settings
+        blocks = lab.decoder.blocks
+        self.blocks = blocks if settings.blocks is None else blocks[: settings.blocks]
+
+    @property
+    def partial(self) -> str:
+        """Why a result says nothing of the whole model; empty where it does."""
+        if len(self.blocks) == len(self.lab.decoder.blocks):
+            return ""
+        return f"only {len(self.blocks)} of {len(self.lab.decoder.blocks)} blocks are compressed; use --effort=normal"
+
+    @cached_property
+    def windows(self) -> Tensor:
+        """Scored tokens, `[documents, tokens]`, at most as many as the model can read."""
+        length = min(self.settings.tokens, self.lab.decoder.longest_context)
+        found = [tokens[:length] for tokens in self.lab.corpus.scored if len(tokens) >= length]
+        if len(found) < 2:
+            raise InputError(f"{len(found)} scored documents have {length} tokens; give longer documents")
+        return torch.stack(found[: self.settings.documents])
+
+    @property
+    def off_domain(self) -> bool:
+        """Whether there is text of another kind to calibrate on (`--train-text`)."""
+        return self.lab.settings.train_text is not None
+
+    def batches(self, *, off_domain: bool) -> list[Tensor]:
+        """Calibration tokens, of the lab's own documents that are never scored or of `--train-text`."""
+        count, length = self.settings.calibration_sequences, self.settings.calibration_length
+        batch = max(1, BATCH_TOKENS // length)
+        if not off_domain:
+            return calibration_batches(self.lab.corpus, sequences=count, length=length, batch=batch)
+        if self.lab.settings.train_text is None:
+            raise InputError("calibration on text of another kind needs --train-text")
+        tokens: list[int] = []
+        for document in read_documents(self.lab.settings.train_text):
+            encoded = self.lab.decoder.tokenizer(
+                document.text[: 8 * count * length], add_special_tokens=False, verbose=False
+            )
+            tokens += encoded["input_ids"]
+            if len(tokens) >= count * length:
+                break
+        if len(tokens) < count * length:
+            raise InputError(f"--train-text has {len(tokens):,} tokens; calibration asks for {count} x {length}")
+        return list(torch.tensor(tokens[: count * length]).view(count, length).split(batch))
+
+    def _hidden(self, name: str) -> Tensor:
+        rows = max(1, BATCH_TOKENS // self.windows.shape[1])
+        with self.lab.progress.variant(name, self.windows.numel()) as advance, torch.inference_mode():
+            parts = []
+            for part in self.windows.split(rows):
+                parts.append(self.lab.decoder.hidden(part)[:, :-1].cpu())
+                advance(part.numel())
+        return torch.cat(parts)
+
+    @cached_property
+    def dense(self) -> Tensor:
+        """The dense model's hidden states `[documents, tokens - 1, width]`, for all variants."""
+        return self._hidden("dense, survey")
+
+    @cached_property
+    def pages(self) -> list[str]:
+        """What lm-evaluation-harness reads: the scored documents' beginnings."""
+        tokenizer, count = self.lab.decoder.tokenizer, self.settings.harness_characters
+        scored = self.lab.corpus.scored[: self.settings.harness_pages]
+        return [str(tokenizer.decode(tokens[:count]))[:count] for tokens in scored]
+
+    def harness(self) -> dict[str, float]:
+        """lm-evaluation-harness's figures of the model as it stands."""
+        with torch.inference_mode():
+            return lm_eval_wikitext(self.lab.decoder.model, self.lab.decoder.tokenizer, self.pages)
+
+    def dense_harness(self) -> dict[str, float]:
+        """Those of the dense model."""
+        kept = self.lab.measured(
+            f"survey harness {self.settings}", lambda: {name: np.array(x) for name, x in self.harness().items()}
+        )
+        return {name: float(kept[name]) for name in HARNESS}
+
+    def measure(self, method: Method, *, off_domain: bool = False, harness: bool = False) -> Scored:
+        """A variant's scores; `harness` asks lm-evaluation-harness too."""
+        what = f"survey {method!r} {self.settings} {off_domain} {harness} {self.lab.settings.train_text}"
+        kept = self.lab.measured(what, lambda: self._measure(method, off_domain, harness))
+        figures = {name: float(kept[name]) for name in HARNESS if name in kept}
+        return Scored(
+            method=f"{method}{' (off-domain)' if off_domain else ''}",
+            loss=kept["loss"], dense_loss=kept["dense_loss"], kl=kept["kl"], agreement=kept["agreement"],
+            percentiles=tuple(kept["percentiles"].tolist()), harness=figures, noted=int(kept["noted"]),
+            bits_per_weight=float(kept["bits_per_weight"]), packed_bytes=float(kept["packed_bytes"]),
+            sparsity=float(kept["sparsity"]), seconds=float(kept["seconds"]),
+        )  # fmt: skip
+
+    def _measure(self, method: Method, off_domain: bool, harness: bool) -> Arrays:
+        dense, decoder = self.dense, self.lab.decoder
+        batches = self.batches(off_domain=off_domain) if method.statistic else []
+        started = time.perf_counter()
+        with compressed(method, self.blocks, forward=decoder.hidden, batches=batches) as outcome:
+            seconds = time.perf_counter() - started
+            found = self._scores(self._hidden(str(method)), dense)
+            if harness:
+                found |= {name: np.array(value) for name, value in self.harness().items()}
+        return found | _described(outcome) | {"seconds": np.array(seconds)}
+
+    def _scores(self, hidden: Tensor, dense: Tensor) -> Arrays:
+        labels = self.windows[:, 1:]
+        parts = compare(self.lab.decoder.head, hidden.flatten(0, 1), dense.flatten(0, 1), labels.flatten())
+        tokens = {name: getattr(parts, name).view(labels.shape).double().numpy() for name in NAMES}
+        means = {name: values.mean(1) for name, values in tokens.items()}
+        return means | {"percentiles": np.percentile(tokens["kl"], PERCENTILES)}
+
+
+def _described(outcome: Compression) -> Arrays:
+    storage = outcome.storage
+    values = {
+        "bits_per_weight": storage.bits_per_weight, "packed_bytes": storage.total_bits / 8,
+        "sparsity": outcome.sparsity, "noted": sum(bool(layer.note) for layer in outcome.compressed),
+    }  # fmt: skip
+    return {name: np.array(value) for name, value in values.items()}

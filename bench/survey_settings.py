@@ -1,0 +1,35 @@
+"""How much text the survey's one-shot methods are calibrated and scored on at each scale and effort."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SurveySettings:
+    """Whole windows are scored, from the start of each document."""
+
+    documents: int
+    tokens: int
+    """Of a document."""
+    calibration_sequences: int
+    calibration_length: int
+    blocks: int | None = None
+    """How many of the first blocks are compressed; None for all."""
+    harness_pages: int = 2
+    """That lm-evaluation-harness reads."""
+    harness_characters: int = 1500
+    """Of a page."""
+
+
+SURVEY_SETTINGS = {
+    ("embedded", "quick"): SurveySettings(4, 64, 2, 64, blocks=1, harness_pages=1, harness_characters=300),
+    ("embedded", "normal"): SurveySettings(5, 384, 8, 256),
+    ("embedded", "thorough"): SurveySettings(16, 1024, 64, 512, harness_pages=8, harness_characters=4000),
+    ("gpu", "quick"): SurveySettings(8, 1024, 16, 1024),
+    ("gpu", "normal"): SurveySettings(32, 2048, 128, 2048, harness_pages=16, harness_characters=8000),
+    ("gpu", "thorough"): SurveySettings(34, 4096, 128, 2048, harness_pages=34, harness_characters=8000),
+    ("paper", "quick"): SurveySettings(8, 512, 16, 512),
+    ("paper", "normal"): SurveySettings(32, 2048, 128, 2048, harness_pages=62, harness_characters=10**6),
+    ("paper", "thorough"): SurveySettings(62, 2048, 128, 2048, harness_pages=62, harness_characters=10**6),
+}
