@@ -21,6 +21,7 @@ MARKERS = (
     "claim(id): the claim of a paper that the test measures",
     "gpu: the GPU scale; runs with -m gpu and skips where there is no CUDA device",
     "paper: needs the papers' own models and data; runs with --scale=paper",
+    "checkpoint: judges what --compressed names; nothing else runs with that option",
     "slow: takes longer than the rest of tests/ together",
 )
 pytest_plugins = ("pytester",)
@@ -50,6 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     scales = ["gpu"] if not config.getoption("markexpr") else []
     scales += ["paper"] if config.getoption("scale") != "paper" else []
     others = [item for item in items if any(item.get_closest_marker(scale) for scale in scales)]
+    judging = bool(config.getoption("compressed"))
+    others += [i for i in items if i not in others and bool(i.get_closest_marker("checkpoint")) is not judging]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
@@ -99,7 +102,7 @@ class Recorder:
             evidence.append(folder, "row", {**row, "run": self.config.stash[RUN]})
 
 
-OPTIONS = ("scale", "effort", "model", "text", "contexts", "device", "keyword", "markexpr")
+OPTIONS = ("scale", "effort", "model", "dense", "compressed", "text", "contexts", "device", "keyword", "markexpr")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

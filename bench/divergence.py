@@ -35,21 +35,24 @@ NAMES = tuple(f.name for f in fields(Predictions))
 
 
 @torch.inference_mode()
-def compare(head: nn.Linear, hidden: Tensor, dense_hidden: Tensor, labels: Tensor) -> Predictions:
+def compare(
+    head: nn.Linear, hidden: Tensor, dense_hidden: Tensor, labels: Tensor, *, dense_head: nn.Linear | None = None
+) -> Predictions:
     """Both models' predictions against each other and against the text.
 
     Args:
-        head: from hidden states to logits, the same for both.
+        head: from hidden states to logits.
         hidden: the compressed model's final hidden states, `[tokens, width]`.
-        dense_hidden: the dense model's, the same shape.
+        dense_hidden: the dense model's, `[tokens, width]`.
         labels: `[tokens]`, the token that follows each.
+        dense_head: the dense model's own; by default both have the same.
 
     Returns:
         Five float32 tensors `[tokens]`. Memory is four chunks of logits, whatever the number of tokens.
     """
     chunk = max(1, CHUNK_BYTES // (4 * head.weight.shape[0]))
     parts = [
-        _compare(head, *(x.to(head.weight.device) for x in part))
+        _compare((head, dense_head or head), *(x.to(head.weight.device) for x in part))
         for part in zip(hidden.split(chunk), dense_hidden.split(chunk), labels.split(chunk), strict=True)
     ]
     return Predictions(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
@@ -61,8 +64,10 @@ def log_probabilities(head: nn.Linear, hidden: Tensor) -> Tensor:
     return logits.sub_(logits.logsumexp(-1, keepdim=True))
 
 
-def _compare(head: nn.Linear, hidden: Tensor, dense_hidden: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-    log_p, log_q = log_probabilities(head, hidden), log_probabilities(head, dense_hidden)
+def _compare(
+    heads: tuple[nn.Linear, nn.Linear], hidden: Tensor, dense_hidden: Tensor, labels: Tensor
+) -> tuple[Tensor, ...]:
+    log_p, log_q = (log_probabilities(*pair) for pair in zip(heads, (hidden, dense_hidden), strict=True))
     agreement = (log_p.argmax(-1) == log_q.argmax(-1)).float()
     loss, dense_loss = (-x.gather(1, labels[:, None])[:, 0] for x in (log_p, log_q))
     gap = log_p - log_q

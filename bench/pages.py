@@ -86,7 +86,7 @@ def _cell(verdict: Verdict, note: str) -> str:
 def summary(found: Evidence) -> str:
     """The matrix for the terminal: a line a claim that has rows, then one for the rest."""
     lines = []
-    for claim in [*CLAIMS, "INSTRUMENT", "VERDICTS"]:
+    for claim in [*CLAIMS, "INSTRUMENT", "VERDICTS", "CHECKPOINT"]:
         if rows_of(found, claim):
             verdict, counts = verdict_of(found, claim)
             lines.append([claim, verdict.value, counts])
@@ -152,6 +152,11 @@ def paper_page(paper: Paper, found: Evidence, drawn: Iterable[str], more: Iterab
         lines = [[claim.id, claim.text, verdict_of(found, claim.id)[1]] for claim in missing]
         parts.append(f"## Not run\n\n{table(lines, ['claim', 'the paper says', 'why'])}")
     return "\n\n".join(part for part in parts if part)
+
+
+def results(found: Evidence, claim: str) -> str:
+    """A claim's rows as a table."""
+    return table([_result(row) for row in rows_of(found, claim)], RESULT)
 
 
 RESULT = ["row", "statistic", "measured [95 % interval]", "accepted", "verdict"]

@@ -9,10 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import krony_page, plots, small_models_page
+from bench import checkpoint_page, krony_page, plots, small_models_page
 from bench.claims import KRONY_PT, PAPERS, SMALL_MODELS
 from bench.evidence import FILE, Evidence, read
-from bench.pages import BUILT, instrument_page, interval_of, matrix, overview, paper_page
+from bench.pages import BUILT, instrument_page, interval_of, matrix, overview, paper_page, results
 
 
 def write(folder: Path) -> None:
@@ -26,6 +26,8 @@ def write(folder: Path) -> None:
             text = paper_page(paper, found, drawn.get(paper.key, []), more.get(paper.key, ()))
             _write(folder / f"{BUILT[paper.key]}.md", text)
     _write(folder / "instrument.md", instrument_page(found))
+    if sheet := checkpoint_page.page(found, results(found, checkpoint_page.CLAIM)):
+        _write(folder / "checkpoint.md", sheet)
     _write(folder.parent / "README.md", matrix({path.parent.name: read(path.parent) for path in _all(folder.parent)}))
 
 

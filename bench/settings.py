@@ -43,6 +43,8 @@ class Settings:
     """More text to train models on, never scored."""
     data_dir: Path | None = None
     """A folder with the papers' data, where there is no hub."""
+    compressed: str | None = None
+    """A checkpoint to judge against the model."""
     peer: str = PAPER_PEER
     """The distilled model that Krony-PT is compared with at the paper's scale."""
     seed: int = 0
@@ -50,7 +52,11 @@ class Settings:
     @property
     def own(self) -> bool:
         """Whether the user brought a model or a text."""
-        return self.model not in (EMBEDDED, PAPER_MODEL, PAPER_GPT2) or self.text is not None
+        return (
+            self.model not in (EMBEDDED, PAPER_MODEL, PAPER_GPT2)
+            or self.text is not None
+            or self.compressed is not None
+        )
 
 
 LONG = (128, 256, 512, 1024, 2048, 4096)
@@ -90,6 +96,8 @@ def add_options(parser: pytest.Parser) -> None:
         help="how many documents, contexts and simulations: minutes, half an hour, or hours",
     )  # fmt: skip
     group.addoption("--model", help="a folder, a .gguf file or a hub id to put under the claims")
+    group.addoption("--dense", help="the same as --model, beside --compressed")
+    group.addoption("--compressed", help="a folder, .gguf file or hub id to judge against --dense; nothing else is run")
     group.addoption("--text", type=Path, help="a .txt or .jsonl file to score and calibrate on")
     group.addoption("--train-text", type=Path, help="more text to train models on (.txt, .jsonl, .xz); never scored")
     group.addoption("--data-dir", type=Path, help="a folder with the papers' data, for --scale=paper without a hub")
@@ -108,10 +116,14 @@ def settings(config: pytest.Config, scale: str) -> Settings:
     """
     chosen = SCALES[scale][str(config.getoption("effort"))]
     model, text, device = config.getoption("model"), config.getoption("text"), config.getoption("device")
+    dense, compressed = config.getoption("dense"), config.getoption("compressed")
+    if dense and (model or not compressed):
+        raise pytest.UsageError("--dense goes with --compressed and stands in the place of --model; give it so")
+    model = dense or model
     chosen = replace(
         chosen, model=model or chosen.model, text=text, device=device or chosen.device,
         train_text=config.getoption("train_text"), data_dir=config.getoption("data_dir"),
-        peer=config.getoption("peer") or chosen.peer,
+        peer=config.getoption("peer") or chosen.peer, compressed=compressed,
     )  # fmt: skip
     if (asked := config.getoption("contexts")) is None:
         return chosen
@@ -131,5 +143,5 @@ def report_folder(config: pytest.Config, scale: str) -> Path:
     if (chosen := config.getoption("report_dir")) is not None:
         return chosen
     found = settings(config, scale)
-    name = Path(found.model).name if found.own else scale
+    name = Path(found.compressed or found.model).name if found.own else scale
     return config.rootpath / "reports" / (f"{name}-quick" if found.effort == "quick" else name)

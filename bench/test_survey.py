@@ -57,7 +57,8 @@ def settle(
     dense = survey.lab.settings
     details = {
         "survey": {
-            "method": of.method, "bits_per_weight": of.bits_per_weight, "packed_bytes": of.packed_bytes, "sparsity": of.sparsity,
+            "method": of.method, "bits_per_weight": of.bits_per_weight, "packed_bytes": of.packed_bytes,
+            "sparsity": of.sparsity,
             "kl": float(of.kl.mean()), "agreement": float(of.agreement.mean()), "ratio": of.against_dense().value,
             "percentiles": dict(zip(map(str, PERCENTILES), of.percentiles, strict=True)), "noted": of.noted,
             "seconds": of.seconds, "harness": of.harness,

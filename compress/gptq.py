@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.compensate import BLOCK, compensated, inverse_factor
-from compress.layers import SimulatedLinear
+from compress.layers import SimulatedLinear, WeightGrid
 from compress.methods import Method
 from compress.quantize import Grid, PerGroup, PerRow, PerTensor, check_bits, fit_grid, from_codes
 from compress.size import Storage, element_bits
@@ -183,8 +183,14 @@ class GPTQ(Method):
         note = f"damping raised from {self.damping:g} to {found.damping:g}" if found.damping > self.damping else ""
         return SimulatedLinear(
             found.weight.to(weight.dtype), layer.bias, storage=self._storage(found, weight), note=note,
-            activation_bits=self.activation_bits,
+            activation_bits=self.activation_bits, grid=self._grid(found, weight.shape[1]),
         )  # fmt: skip
+
+    def _grid(self, found: Quantized, d_in: int) -> WeightGrid | None:
+        if self.activation_order and self.ranges is not Ranges.STATIC and found.scales.shape[1] > 1:
+            return None  # its groups are no runs of neighbours
+        size = d_in if isinstance(self.grouping, PerRow) else self.grouping.size
+        return WeightGrid(self.bits, size, self.symmetric, found.scales, found.zero_points)
 
     def _storage(self, found: Quantized, weight: Tensor) -> Storage:
         mixed = self.activation_order and self.ranges is not Ranges.STATIC and found.scales.shape[1] > 1

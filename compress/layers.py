@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -27,10 +28,25 @@ class CompressedModule(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class WeightGrid:
+    """The integer grid on which every weight of a layer lies, as a packed checkpoint needs it."""
+
+    bits: int
+    size: int
+    """Inputs of a group; the last of a row may be shorter."""
+    symmetric: bool
+    scales: Tensor
+    """`[d_out, groups]`."""
+    zero_points: Tensor
+    """`[d_out, groups]`, between 0 and 2^bits - 1; zeros where the grid is symmetric."""
+
+
 class SimulatedLinear(nn.Linear):
     """A linear layer with the outputs of a compressed one, computed on a dense weight.
 
-    It says what its compressed form would store, and in `note` what did not go as asked. Inputs are divided by
+    It says what its compressed form would store, in `note` what did not go as asked, and in `grid` on which integer
+    grid its weight lies, if on one. Inputs are divided by
     `input_scale` if there is one; then each token's are rounded before the product: with `activation_bits` to an
     asymmetric grid of their own, or by `quantize_inputs`. Outputs stay as they are.
     """
@@ -40,6 +56,7 @@ class SimulatedLinear(nn.Linear):
     def __init__(
         self, weight: Tensor, bias: Tensor | None, *, storage: Storage, activation_bits: int | None = None,
         quantize_inputs: Callable[[Tensor], Tensor] | None = None, input_scale: Tensor | None = None, note: str = "",
+        grid: WeightGrid | None = None,
     ) -> None:  # fmt: skip
         d_out, d_in = weight.shape
         super().__init__(d_in, d_out, bias=False, device="meta")
@@ -52,6 +69,7 @@ class SimulatedLinear(nn.Linear):
         self.quantize_inputs = partial(fake_quantize, bits=activation_bits) if activation_bits else quantize_inputs
         self.register_buffer("input_scale", input_scale)
         self.note = note
+        self.grid = grid
 
     @torch.no_grad()
     def sparsity(self) -> float:

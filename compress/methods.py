@@ -15,11 +15,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from compress.layers import CompressedModule, SimulatedLinear
+from compress.layers import CompressedModule, SimulatedLinear, WeightGrid
 from compress.prune import removed_count, smallest, smallest_across, smallest_n_of_m, wanda_scores
 from compress.quantize import (
     Grouping,
     PerGroup,
+    PerTensor,
     check_bits,
     code_bits,
     fit_grid,
@@ -232,10 +233,14 @@ class RoundToNearest(Method):
         weight = layer.weight.detach()
         groups = self.grouping.cut(weight.float())
         values, storage = self._round(groups, self.bits, weight)
+        grid = None
+        if self.protect is None and not isinstance(self.grouping, PerTensor):
+            own = fit_grid(groups, self.bits, symmetric=self.symmetric)
+            grid = WeightGrid(self.bits, groups.shape[-1], self.symmetric, own.scale[..., 0], own.zero_point[..., 0])
         if self.protect is not None:
             values, storage = self._protected(groups, values, weight, name)
         rounded = self.grouping.join(values, weight.shape[1]).to(weight.dtype)
-        return SimulatedLinear(rounded, layer.bias, storage=storage, activation_bits=self.activation_bits)
+        return SimulatedLinear(rounded, layer.bias, storage=storage, activation_bits=self.activation_bits, grid=grid)
 
     def _round(self, groups: Tensor, bits: int, weight: Tensor) -> tuple[Tensor, Storage]:
         grid = fit_grid(groups, bits, symmetric=self.symmetric)

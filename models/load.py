@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    CompressedTensorsConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.pytorch_utils import Conv1D
 
-from models.assets import file_sha256
-from models.embedded import dequantized, smollm2_folder
+from models.assets import fetch, file_sha256
+from models.embedded import SMOLLM2, dequantized, smollm2_folder
 from models.errors import InputError
 
 EMBEDDED = "smollm2-135m"
@@ -66,7 +70,10 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
     check_device(device)
     folder = _folder(name)
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+        with warnings.catch_warnings():
+            # Said of every packed checkpoint: that its own settings hold, and ours only of how it is opened.
+            warnings.filterwarnings("ignore", message="You passed `quantization_config`")
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, **_unpacked(folder))
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{name} is not a causal language model that transformers can open: {error}") from error
@@ -86,6 +93,32 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
     )
     _check_head(decoder)
     return decoder
+
+
+def _unpacked(folder: Path) -> dict[str, Any]:
+    """How a packed checkpoint is opened: with its weights at full width, as codes stand for them.
+
+    Opened packed, transformers expects zero points in another shape than compressed-tensors writes them in.
+    """
+    kind = (json.loads((folder / "config.json").read_text(encoding="utf-8")).get("quantization_config") or {}).get(
+        "quant_method"
+    )
+    return {"quantization_config": CompressedTensorsConfig(dequantize=True)} if kind == "compressed-tensors" else {}
+
+
+def weight_bytes(name: str) -> int:
+    """What a model's weights take on disk: a `.gguf` file, or the safetensors of a folder.
+
+    Raises:
+        InputError: no such model.
+    """
+    if name == EMBEDDED:
+        return fetch(SMOLLM2).stat().st_size
+    path = Path(name)
+    if path.suffix == ".gguf":
+        return path.stat().st_size
+    folder = _folder(name)
+    return sum(file.stat().st_size for pattern in WEIGHTS for file in folder.glob(pattern))
 
 
 def check_device(device: str) -> None:

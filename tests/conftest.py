@@ -57,19 +57,32 @@ def tokens():
     return torch.randint(0, VOCABULARY, (4, 16), generator=torch.Generator().manual_seed(1))
 
 
-@pytest.fixture(scope="session")
-def gpt2_folder(tmp_path_factory):
-    """A tiny GPT-2 with a word tokenizer, as save_pretrained writes it."""
+def saved(model, folder):
+    """The model with a word tokenizer, as save_pretrained writes it."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("tiny-gpt2")
-    tiny_gpt2().save_pretrained(folder)
+    model.save_pretrained(folder)
     words = {f"w{i}": i for i in range(VOCABULARY - 1)} | {"<unk>": VOCABULARY - 1}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(tmp_path_factory):
+    return saved(tiny_gpt2(), tmp_path_factory.mktemp("tiny-gpt2"))
+
+
+@pytest.fixture(scope="session")
+def llama_folder(tmp_path_factory):
+    return saved(tiny_llama(), tmp_path_factory.mktemp("tiny-llama"))
+
+
+@pytest.fixture(scope="session")
+def opt_folder(tmp_path_factory):
+    return saved(tiny_opt(), tmp_path_factory.mktemp("tiny-opt"))
 
 
 @pytest.fixture(scope="session")
