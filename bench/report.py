@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import checkpoint_page, krony_page, plots, small_models_page
-from bench.claims import KRONY_PT, PAPERS, SMALL_MODELS
+from bench import checkpoint_page, krony_page, plots, small_models_page, survey_page
+from bench.claims import KRONY_PT, PAPERS, SMALL_MODELS, SURVEY
 from bench.evidence import FILE, Evidence, read
 from bench.pages import BUILT, instrument_page, interval_of, matrix, overview, paper_page, results
 
@@ -18,8 +18,9 @@ from bench.pages import BUILT, instrument_page, interval_of, matrix, overview, p
 def write(folder: Path) -> None:
     """Write a folder's pages and plots beside its evidence, and the matrix over all folders beside it."""
     found = read(folder)
-    drawn = plots.draw(found, folder) | {KRONY_PT.key: krony_page.draw(found, folder)}
-    more = {KRONY_PT.key: krony_page.sections(found), SMALL_MODELS.key: small_models_page.sections(found)}
+    own = {KRONY_PT.key: krony_page, SMALL_MODELS.key: small_models_page, SURVEY.key: survey_page}
+    drawn = plots.draw(found, folder) | {key: page.draw(found, folder) for key, page in own.items()}
+    more = {key: page.sections(found) for key, page in own.items()}
     _write(folder / "README.md", overview(folder.name, found))
     for paper in PAPERS:
         if paper.key in BUILT:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from compress.compensate import BLOCK, compensated, inverse_factor
+from compress.compensate import BLOCK, INNER, compensated, inverse_factor
 from compress.layers import SimulatedLinear, WeightGrid
 from compress.methods import Method
 from compress.quantize import Grid, PerGroup, PerRow, PerTensor, check_bits, fit_grid, from_codes
@@ -134,7 +134,10 @@ def gptq(
         rule = _Rounding(weight, bits, size, symmetric, ranges, order.cpu())
     if ranges is not Ranges.REFERENCE:  # a group never lies across the end of a block
         block = max(1, block // size) * size if size < d_in else block
-    found = compensated(weight, factor, rule, block=block)
+    # A group's range is taken when its first column is reached, so that one must begin an inner block.
+    looks_ahead = ranges is Ranges.FRESH and size < d_in
+    inner = INNER if not looks_ahead or size % INNER == 0 else min(size, block)
+    found = compensated(weight, factor, rule, block=block, inner=inner)
     back = order.argsort()
     return Quantized(
         found[:, back], rule.codes.T[:, back], torch.cat(rule.scales, 1), torch.cat(rule.zero_points, 1),

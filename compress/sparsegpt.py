@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from compress.compensate import BLOCK, compensated, inverse_factor
+from compress.compensate import BLOCK, INNER, compensated, inverse_factor
 from compress.layers import SimulatedLinear
 from compress.methods import Method
 from compress.prune import removed_count, smallest
@@ -89,7 +89,8 @@ def sparsegpt(
         block = max(1, block // n_of_m[1]) * n_of_m[1]
     mask = torch.zeros(d_in, d_out, dtype=torch.bool, device=weight.device)
     rule = _Pruning(factor.diagonal().to(weight.dtype), sparsity, n_of_m, grid, mask)
-    return compensated(weight, factor, rule, block=block), rule.mask.T.contiguous(), used
+    inner = INNER if n_of_m is None or INNER % n_of_m[1] == 0 else n_of_m[1]
+    return compensated(weight, factor, rule, block=block, inner=inner), rule.mask.T.contiguous(), used
 
 
 @dataclass(frozen=True)

@@ -39,17 +39,29 @@ class SquaredInputs:
         return self.sum / self.tokens
 
 
+PARTS = 4
+"""Runs of inputs between which products are taken: the matrix is symmetric, and 6 of its 16 parts mirror others."""
+
+
 class GramMatrix:
     """The sum over tokens of x xᵀ, `[d_in, d_in]` float64, and how many tokens there were."""
 
     def __init__(self, layer: nn.Linear) -> None:
-        self.sum = torch.zeros(layer.in_features, layer.in_features, dtype=torch.float64, device=layer.weight.device)
+        self._upper = torch.zeros(layer.in_features, layer.in_features, dtype=torch.float64, device=layer.weight.device)
         self.tokens = 0
+
+    @property
+    def sum(self) -> Tensor:
+        """The whole matrix."""
+        return self._upper.triu() + self._upper.triu(1).T
 
     def add(self, inputs: Tensor) -> None:
         """Take in the inputs `[..., d_in]` of one batch: multiplied in float32, summed over batches in float64."""
         flat = inputs.flatten(0, -2).float()
-        self.sum += flat.T @ flat
+        size = -(-flat.shape[1] // PARTS)
+        for start in range(0, flat.shape[1], size):
+            rows = slice(start, start + size)
+            self._upper[rows, start:] += flat[:, rows].T @ flat[:, start:]
         self.tokens += len(flat)
 
 

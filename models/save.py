@@ -48,8 +48,9 @@ def _as_configured(model: PreTrainedModel) -> dict[str, Tensor]:
 
 
 def save_packed(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Codes of four or eight bits in the compressed-tensors format, which transformers and vLLM open (transformers, where
-    the grid is asymmetric, with `CompressedTensorsConfig(dequantize=True)`, as `models.load` does).
+    """Codes of four or eight bits in the compressed-tensors format, which transformers and vLLM open.
+
+    Where the grid is asymmetric, transformers needs `CompressedTensorsConfig(dequantize=True)`; `models.load` has it.
 
     All layers that lie on a grid must lie on one of the same bits and groups. Loading rounds nothing anew: weights come
     back as code less zero point, times scale, in the scale's dtype.

@@ -1,0 +1,189 @@
+"""What one-shot compression and small models cost, against the plain way in the same process (pytest-benchmark)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.lab import Lab
+from bench.timing import seconds
+from compress.calibrate import block_inputs
+from compress.compensate import inverse_factor
+from compress.gptq import GPTQ, gptq
+from compress.quantize import PerRow, fit_grid
+from compress.sparsegpt import sparsegpt
+from compress.swap import compressed
+from compress.teacher_cache import cached_logits
+from models.many import train_many
+from models.t5 import FeedForward, MatrixChain, T5Shape, build
+from models.text_to_text import TargetLoss, logits_of
+from models.train import Training, train
+
+LEAST_RATIO = 3.0
+SAME_CODES = 0.999
+"""Of the codes: float32 sums in another order move a weight across a rounding boundary now and then."""
+SHAPES = [(1536, 576), (576, 1536)]
+LARGE = (4096, 4096)
+
+
+def layer(d_out: int, d_in: int) -> tuple[Tensor, Tensor]:
+    """A weight, and the Gram matrix of correlated inputs."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(2 * d_in, d_in, generator=generator)
+    inputs[:, 1:] += 0.5 * inputs[:, :-1]
+    return torch.randn(d_out, d_in, generator=generator), (inputs.T @ inputs).double()
+
+
+def plain_gptq(weight: Tensor, gram: Tensor, bits: int) -> Tensor:
+    """The paper's loop as it reads: every column rounded, all that follow updated at once. Gives the codes."""
+    factor = inverse_factor(gram, 0.01)[0].to(weight.dtype)
+    grid = fit_grid(weight, bits, symmetric=False)
+    weight, codes = weight.clone(), torch.empty_like(weight)
+    for i in range(weight.shape[1]):
+        column = weight[:, i : i + 1]
+        codes[:, i : i + 1] = (torch.round(column / grid.scale) + grid.zero_point).clamp(grid.lowest, grid.highest)
+        error = (column - (codes[:, i : i + 1] - grid.zero_point) * grid.scale) / factor[i, i]
+        weight[:, i:] -= error @ factor[i : i + 1, i:]
+    return codes
+
+
+def plain_sparsegpt(weight: Tensor, gram: Tensor, block: int = 128) -> Tensor:
+    """The same with half of each block's weights dropped. Gives the mask."""
+    factor = inverse_factor(gram, 0.01)[0].to(weight.dtype)
+    weight, mask = weight.clone(), torch.zeros_like(weight, dtype=torch.bool)
+    for i in range(weight.shape[1]):
+        if i % block == 0:
+            part = slice(i, i + block)
+            scores = weight[:, part] ** 2 / factor.diagonal()[part] ** 2
+            threshold = scores.flatten().sort().values[scores.numel() // 2]
+            mask[:, part] = scores < threshold
+        error = torch.where(mask[:, i], weight[:, i], torch.zeros(())) / factor[i, i]
+        weight[:, i:] -= torch.outer(error, factor[i, i:])
+    return mask
+
+
+def shapes(lab: Lab) -> list[tuple[int, int]]:
+    return SHAPES if lab.settings.effort == "quick" else [*SHAPES, LARGE]
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, LARGE], ids=str)
+@pytest.mark.parametrize("what", ["gptq", "sparsegpt"])
+def test_solver(lab: Lab, benchmark: Callable, shape: tuple[int, int], what: str) -> None:
+    """Against the plain loop, the factorisation of the Hessian, which both share, in both."""
+    if shape not in shapes(lab):
+        pytest.skip("takes a minute; use --effort=normal")
+    weight, gram = layer(*shape)
+    small = shape != LARGE
+    rounds = 3 if small else 1
+    if what == "gptq":
+        ours, plain = (lambda: gptq(weight, gram, bits=4, grouping=PerRow())), (lambda: plain_gptq(weight, gram, 4))
+        same = (gptq(weight, gram, bits=4, grouping=PerRow()).codes == plain_gptq(weight, gram, 4)) if small else None
+    else:
+        ours, plain = (lambda: sparsegpt(weight, gram, sparsity=0.5)), (lambda: plain_sparsegpt(weight, gram))
+        same = (sparsegpt(weight, gram, sparsity=0.5)[1] == plain_sparsegpt(weight, gram)) if small else None
+    factorisation = seconds(lambda: inverse_factor(gram, 0.01), rounds)
+    slow = seconds(plain, rounds)
+    benchmark.pedantic(ours, rounds=rounds)
+    found = benchmark.stats.stats.min
+    benchmark.extra_info["ratio_of_loops"] = ratio = (slow - factorisation) / max(found - factorisation, 1e-9)
+    benchmark.extra_info["ratio_with_factorisation"] = slow / found
+    if same is not None:
+        benchmark.extra_info["same"] = share = float(same.float().mean())
+        assert share >= SAME_CODES
+    if lab.settings.effort != "quick":
+        assert ratio >= LEAST_RATIO
+
+
+@torch.inference_mode()
+def test_gptq_of_blocks_against_their_passes(lab: Lab, benchmark: Callable) -> None:
+    """GPTQ of the first blocks against what it cannot do without: two passes and the factorisations."""
+    count = 1 if lab.settings.effort == "quick" else 4
+    blocks, tokens = lab.decoder.blocks[:count], lab.calibration[0]
+    inputs = block_inputs(lab.decoder.hidden, blocks[0], [tokens])
+
+    def passes() -> None:
+        for _ in range(2):
+            batch = inputs[0]
+            for block in blocks:
+                batch = batch.through(block)
+
+    sizes = [module.in_features for module in blocks[0].modules() if isinstance(module, torch.nn.Linear)]
+    grams = [layer(1, size)[1] for size in sizes]
+    needed = seconds(passes, 2) + count * seconds(lambda: [inverse_factor(gram, 0.01) for gram in grams], 2)
+
+    def ours() -> None:
+        with compressed(GPTQ(4), blocks, forward=lab.decoder.hidden, batches=[tokens]):
+            pass
+
+    benchmark.pedantic(ours, rounds=2)
+    benchmark.extra_info["ratio_to_passes_and_factorisations"] = benchmark.stats.stats.min / needed
+
+
+NANO = T5Shape(2, 2, inner=80, width=20, head_width=5, heads=4, vocabulary=1058)
+
+
+def rows(count: int = 256, inputs: int = 24, targets: int = 3) -> Tensor:
+    """A table of random examples."""
+    generator = torch.Generator().manual_seed(0)
+    found = torch.randint(2, NANO.vocabulary, (count, inputs + targets + 1), generator=generator)
+    found[:, -1] = torch.arange(count)
+    return found
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_many_seeds_at_once(benchmark: Callable, seeds: int) -> None:
+    """Against training one after another with the same loop's arithmetic."""
+    data, training, loss = rows(), Training(10, 32, 1e-3, weight_decay=0.0), TargetLoss(24)
+
+    def alone() -> None:
+        for seed in range(seeds):
+            train(build(NANO, seed=seed), data, training, loss=loss, watch=lambda *_: None)
+
+    def together() -> None:
+        train_many([build(NANO, seed=seed) for seed in range(seeds)], data, training, range(seeds), loss=loss)
+
+    slow = seconds(alone, 2)
+    benchmark.pedantic(together, rounds=2, warmup_rounds=1)
+    found = benchmark.stats.stats.min
+    benchmark.extra_info["times_faster"] = slow / found
+    benchmark.extra_info["seeds_a_minute_at_1000_steps"] = 60 / (found / seeds * 1000 / training.steps)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("matrices", [2, 3])
+def test_collapsed_chain(benchmark: Callable, matrices: int) -> None:
+    """One matrix against the chain that was trained, T5-Mini's width, 512 tokens."""
+    chain = MatrixChain(FeedForward(matrices).shapes(384, 1536))
+    hidden = torch.randn(512, 384, generator=torch.Generator().manual_seed(0))
+    slow = seconds(lambda: chain(hidden), 10)
+    operations = sum(matrix.weight.numel() for matrix in chain.layers())
+    chain.collapse()
+    benchmark.pedantic(lambda: chain(hidden), rounds=20, warmup_rounds=3)
+    benchmark.extra_info["time_ratio"] = ratio = benchmark.stats.stats.min / slow
+    benchmark.extra_info["operations_ratio"] = chain.layers()[0].weight.numel() / operations
+    assert ratio <= 1
+
+
+def test_cached_teacher_logits(benchmark: Callable, tmp_path: Path) -> None:
+    """A pass of distillation's targets from the file against the teacher's own pass."""
+    teacher, data = build(NANO, seed=0).eval(), rows()
+    path = tmp_path / "teacher.npy"
+
+    @torch.no_grad()
+    def recomputed() -> Tensor:
+        return functional.softmax(logits_of(teacher, data, 24)[0], dim=-1)
+
+    kept = cached_logits(path, len(data), lambda part: logits_of(teacher, data[part], 24)[0])
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+    slow = seconds(recomputed, 5)
+    benchmark.pedantic(lambda: functional.softmax(kept[order], dim=-1), rounds=10)
+    benchmark.extra_info["times_faster"] = slow / benchmark.stats.stats.min
+    started = time.perf_counter()
+    cached_logits(path, len(data), lambda _part: torch.empty(0))
+    benchmark.extra_info["seconds_to_open"] = time.perf_counter() - started
