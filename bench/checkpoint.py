@@ -137,12 +137,15 @@ class CheckpointLab:
 
 
 def edges(positions: int) -> tuple[int, ...]:
-    """Where buckets of positions begin: 32, 64, 128, ..., and the end; from 0 where there are too few for that."""
-    found = [0] if positions < 2 * FIRST_BUCKET else []
-    place = FIRST_BUCKET
-    while not found or place < positions:
-        found.append(place)
-        place *= 2
-    if not (len(found) > 1 and positions - found[-1] < found[-1] // 2):
-        return (*found, positions)
-    return (*found[:-1], positions)  # a last bucket of fewer positions than half its neighbour's joins it
+    """Where buckets of positions begin, and the end: 32, 64, 128, ...; halves where there are too few for two of those.
+
+    A last bucket of fewer positions than half its neighbour's joins it.
+    """
+    if positions < 3 * FIRST_BUCKET:
+        return (0, positions // 2, positions)
+    found = [FIRST_BUCKET]
+    while 2 * found[-1] < positions:
+        found.append(2 * found[-1])
+    if positions - found[-1] < found[-1] // 4:
+        found.pop()
+    return (*found, positions)

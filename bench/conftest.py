@@ -165,16 +165,22 @@ def conclude(request: pytest.FixtureRequest, lab: Lab) -> Conclude:
         undecided = verdict is Verdict.INCONCLUSIVE
         reason = doubt or (f"the interval straddles the boundary; {decide} would decide" if undecided else "")
         entry = Row(
-            row, claim, verdict.value, reason, measured.method if measured else "", statistic,
-            interval.value, _finite(interval.low), _finite(interval.high), _finite(accept.low), _finite(accept.high),
+            row, claim, verdict.value, reason, statistic=statistic, value=interval.value,
+            low=_finite(interval.low), high=_finite(interval.high),
+            accept_low=_finite(accept.low), accept_high=_finite(accept.high),
             details={**(_described(lab, measured) if measured else {}), **(details or {})},
-            peak_bytes=measured.peak_bytes if measured else 0,
-            **{**_origin(lab), "seconds": round(measured.seconds, 2) if measured else 0.0, **(origin or {})},
+            **{**_origin(lab), **(_cost(measured) if measured else {}), **(origin or {})},
         )  # fmt: skip
         request.node.stash.setdefault(ROWS, []).append(entry)
         _end(request.config, entry, verdict, f"{row}: {statistic} is {interval}, accepted {accept}")
 
     return finish
+
+
+def _cost(measured: Measured) -> dict:
+    return {
+        "method": measured.method, "seconds": round(measured.seconds, 2), "peak_bytes": measured.peak_bytes,
+    }  # fmt: skip
 
 
 def _finite(bound: float) -> float | None:

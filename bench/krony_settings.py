@@ -78,7 +78,7 @@ LADDERS = {
 }
 HEALED = {
     ("embedded", "quick"): Healed(2, Healing(1), 96, blocks=1),
-    ("embedded", "normal"): Healed(4, Healing(2), 256, blocks=4),
+    ("embedded", "normal"): Healed(4, Healing(2), 256, blocks=2),
     ("embedded", "thorough"): Healed(8, Healing(6), 256),
     ("gpu", "quick"): Healed(8, Healing(1), 256, blocks=6),
     ("gpu", "normal"): Healed(128, Healing(4), 1024, end_to_end=Training(1000, 16, 3e-4, precision="bf16")),

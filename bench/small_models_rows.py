@@ -64,9 +64,10 @@ def settle(
             f"{seeds} seeds; percent written exactly"
         ),
     }  # fmt: skip
+    about = "" if spread else f" (about {needed:,} each, if means and spreads are what they seem)"
     conclude(
         row, what, found, accept, doubt=note or doubt(small, *variants.values(), teachers=teachers), details=details,
-        origin=origin, decide=f"more seeds (about {needed:,} each, if means and spreads are what they seem)",
+        origin=origin, decide=f"more seeds{about}",
     )  # fmt: skip
 
 

@@ -69,7 +69,7 @@ class SurveyLab:
         """Why a result says nothing of the whole model; empty where it does."""
         if len(self.blocks) == len(self.lab.decoder.blocks):
             return ""
-        return f"only {len(self.blocks)} of {len(self.lab.decoder.blocks)} blocks are compressed; use --effort=normal"
+        return f"only {len(self.blocks)} of {len(self.lab.decoder.blocks)} blocks are compressed; use --effort=thorough"
 
     @cached_property
     def windows(self) -> Tensor:

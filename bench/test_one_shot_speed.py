@@ -69,7 +69,7 @@ def plain_sparsegpt(weight: Tensor, gram: Tensor, block: int = 128) -> Tensor:
 
 
 def shapes(lab: Lab) -> list[tuple[int, int]]:
-    return SHAPES if lab.settings.effort == "quick" else [*SHAPES, LARGE]
+    return [*SHAPES, LARGE] if lab.settings.effort == "thorough" else SHAPES
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, LARGE], ids=str)
@@ -77,7 +77,7 @@ def shapes(lab: Lab) -> list[tuple[int, int]]:
 def test_solver(lab: Lab, benchmark: Callable, shape: tuple[int, int], what: str) -> None:
     """Against the plain loop, the factorisation of the Hessian, which both share, in both."""
     if shape not in shapes(lab):
-        pytest.skip("takes a minute; use --effort=normal")
+        pytest.skip("takes minutes; use --effort=thorough")
     weight, gram = layer(*shape)
     small = shape != LARGE
     rounds = 3 if small else 1

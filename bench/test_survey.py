@@ -70,7 +70,7 @@ def settle(
             f"windows of {survey.windows.shape[1]} tokens from each document's start, every token but the first; "
             f"calibration {settings.calibration_sequences} x {settings.calibration_length} tokens; {dense.device}"
         ),
-        "documents": len(survey.windows), "tokens": survey.windows.numel(),
+        "documents": len(survey.windows), "tokens": survey.windows.numel(), "method": of.method,
         "seconds": round(of.seconds, 2),
     }  # fmt: skip
     conclude(row, what, found, accept, doubt=survey.partial, details=details, origin=origin)
