@@ -15,6 +15,7 @@ from bench.lab import Array, Arrays, Lab
 from bench.perplexity import lm_eval_wikitext
 from bench.statistics import Interval, difference_ratio
 from bench.survey_settings import SurveySettings
+from compress.gptq import GPTQ
 from compress.methods import Method
 from compress.swap import Compression, compressed
 from models.errors import InputError
@@ -139,7 +140,8 @@ class SurveyLab:
         return {name: float(kept[name]) for name in HARNESS}
 
     def measure(self, method: Method, *, off_domain: bool = False, harness: bool = False) -> Scored:
-        """A variant's scores; `harness` asks lm-evaluation-harness too."""
+        """A variant's scores; `harness` asks lm-evaluation-harness too, as it does of all that GPTQ gives."""
+        harness = harness or isinstance(method, GPTQ)
         what = f"survey {method!r} {self.settings} {off_domain} {harness} {self.lab.settings.train_text}"
         kept = self.lab.measured(what, lambda: self._measure(method, off_domain, harness))
         figures = {name: float(kept[name]) for name in HARNESS if name in kept}

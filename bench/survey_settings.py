@@ -25,7 +25,7 @@ class SurveySettings:
 SURVEY_SETTINGS = {
     ("embedded", "quick"): SurveySettings(4, 64, 2, 64, blocks=1, harness_pages=1, harness_characters=300),
     ("embedded", "normal"): SurveySettings(4, 128, 2, 128, blocks=3, harness_pages=1, harness_characters=600),
-    ("embedded", "thorough"): SurveySettings(8, 512, 16, 512, harness_pages=4, harness_characters=3000),
+    ("embedded", "thorough"): SurveySettings(8, 512, 8, 512, harness_pages=2, harness_characters=1500),
     ("gpu", "quick"): SurveySettings(8, 1024, 16, 1024),
     ("gpu", "normal"): SurveySettings(32, 2048, 128, 2048, harness_pages=16, harness_characters=8000),
     ("gpu", "thorough"): SurveySettings(34, 4096, 128, 2048, harness_pages=34, harness_characters=8000),

@@ -36,7 +36,7 @@ def tiny_opt() -> OPTForCausalLM:
     torch.manual_seed(0)
     config = OPTConfig(
         vocab_size=VOCABULARY, hidden_size=24, ffn_dim=40, num_hidden_layers=3, num_attention_heads=4, dropout=0.0,
-        max_position_embeddings=64, word_embed_proj_dim=24, bos_token_id=0, eos_token_id=0, pad_token_id=1,
+        max_position_embeddings=128, word_embed_proj_dim=24, bos_token_id=0, eos_token_id=0, pad_token_id=1,
     )  # fmt: skip
     return OPTForCausalLM(config).eval().requires_grad_(False)
 

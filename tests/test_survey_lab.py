@@ -1,0 +1,103 @@
+"""One-shot methods on a tiny OPT folder, the paper's family, by the suite's own command; and what its pages say."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench.evidence import Evidence, Row
+from bench.report import write
+from bench.survey_page import draw, sections
+from compress.awq import AWQ
+from compress.calibrate import linear_layers
+from compress.float_grid import FP4, FloatRounding
+from compress.gptq import GPTQ
+from compress.int8 import LLMInt8, SmoothQuant
+from compress.quantize import PerGroup
+from compress.sparsegpt import SparseGPT
+from compress.statistics import GramMatrix
+from compress.structured import StructuredPruning
+from compress.swap import apply
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_path_of_the_paper_on_a_tiny_opt(opt_folder, text_file, tmp_path):
+    place = tmp_path / "reports" / "tiny"
+    command = [
+        sys.executable, "-m", "pytest", "bench/test_survey.py", "-p", "no:cacheprovider", "--effort=quick",
+        "--model", str(opt_folder), "--text", str(text_file), "--train-text", str(text_file), "--contexts", "4,8",
+        "--report-dir", str(place), "-k", "w4 or SV3 or SV10 or SV12 or SV5-2of4-quality or SV13",
+    ]  # fmt: skip
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    rows = {}
+    for line in (place / "evidence.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        if entry["kind"] == "row":
+            rows[entry["row"]] = entry
+    assert {"SV3-sparsegpt-0.5-performant", "SV10-awq-over-mixed-w3", "SV12-llm-int8-6"} <= set(rows)
+    assert all(row["verdict"] != "not run" for name, row in rows.items() if name != "SV5-2of4-faster"), rows
+    assert rows["SV3-sparsegpt-0.5-performant"]["details"]["survey"]["sparsity"] == pytest.approx(0.5, abs=0.01)
+    assert (place / "quality-against-bytes.png").is_file()
+    assert "Every variant, smallest first" in (place / "survey.md").read_text()
+
+
+METHODS = [
+    GPTQ(4, PerGroup(8)), SparseGPT(0.5, (2, 4)), AWQ(4, PerGroup(8)), LLMInt8(), SmoothQuant(),
+    FloatRounding(FP4, PerGroup(8)), StructuredPruning(0.25),
+]  # fmt: skip
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_every_family_of_models_unchanged(tiny, tokens, method):
+    blocks = tiny.model.decoder.layers if hasattr(tiny, "model") and hasattr(tiny.model, "decoder") else None
+    blocks = blocks or (tiny.transformer.h if hasattr(tiny, "transformer") else tiny.model.layers)
+
+    def forward(batch):
+        return tiny(input_ids=batch, use_cache=False).logits
+
+    before = forward(tokens)
+    found = apply(method, blocks, forward=forward, batches=[tokens], model=tiny)
+    assert len(found.compressed) == sum(len(linear_layers(block)) for block in blocks)
+    after = forward(tokens)
+    assert after.isfinite().all() and not torch.equal(after, before)
+    found.undo()
+    assert torch.equal(forward(tokens), before)
+
+
+@pytest.mark.parametrize("d_in", [1, 3, 4, 9, 64])
+def test_gram_matrix_by_parts_is_the_whole(d_in):
+    inputs = torch.randn(2, 7, d_in, generator=torch.Generator().manual_seed(0))
+    statistic = GramMatrix(nn.Linear(d_in, 1))
+    for part in inputs:
+        statistic.add(part[None])
+    flat = inputs.flatten(0, 1).double()
+    torch.testing.assert_close(statistic.sum, flat.T @ flat, rtol=1e-5, atol=1e-5)
+    assert torch.equal(statistic.sum, statistic.sum.T) and statistic.tokens == 14
+
+
+def test_the_page_has_every_variant_once(tmp_path):
+    details = {
+        "method": "gptq-w4-g128", "bits_per_weight": 4.2, "packed_bytes": 5e7, "sparsity": 0.1, "kl": 0.2,
+        "agreement": 0.8, "ratio": 1.2, "percentiles": {"50": 0.1, "90": 0.2, "99": 1.0, "99.9": 2.0}, "noted": 0, "seconds": 3.0,
+        "harness": {"word_perplexity": 30.0, "byte_perplexity": 1.8, "bits_per_byte": float(np.log2(1.8))},
+    }  # fmt: skip
+    rows = {name: Row(name, "SV1", "reproduced", details={"survey": details}) for name in ("SV1-a", "SV1-b")}
+    found = Evidence(rows, {})
+    assert draw(found, tmp_path) == ["quality-against-bytes.png"]
+    page = "\n".join(sections(found))
+    assert page.count("gptq-w4-g128") == 2  # once in each table
+    assert sections(Evidence({}, {})) == [] and draw(Evidence({}, {}), tmp_path) == []
+    folder = tmp_path / "reports" / "x"
+    folder.mkdir(parents=True)
+    write(folder)
+    assert not (folder / "checkpoint.md").exists()
