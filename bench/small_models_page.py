@@ -14,6 +14,7 @@ from bench.plots import STYLE, save
 from bench.tables import table
 
 SEEDS, CURVES = "small-models-seeds.png", "small-models-pretraining.png"
+TRAINED = frozenset({*(f"SL{i}" for i in range(2, 9)), "SV15", "SV16"})
 PRINTED = {
     "SL2-skip": "−2.7 (75.5 of 78.2)", "SL2-skip-encoder": "−2.1 (76.1)", "SL3-2x-over-1x": "+0.8 (79.0)",
     "SL3-4x-over-2x": "+0.4 (79.4)", "SL4-1.5x-heads": "+1.0 (79.2)", "SL4-2x-head-size": "+1.0 (79.2)",
@@ -29,7 +30,7 @@ PRINTED = {
 def trained(found: Evidence) -> dict[str, dict[str, Any]]:
     """The seeds' results of every row that stands on trained variants, by row and variant."""
     rows = sorted(found.rows.values(), key=lambda row: row.row)
-    return {row.row: row.details["variants"] for row in rows if row.details.get("variants")}
+    return {row.row: row.details["variants"] for row in rows if row.claim in TRAINED and row.details.get("variants")}
 
 
 def draw(found: Evidence, folder: Path) -> list[str]:

@@ -23,7 +23,7 @@ class SurveySettings:
 
 
 SURVEY_SETTINGS = {
-    ("embedded", "quick"): SurveySettings(4, 64, 2, 64, blocks=1, harness_pages=1, harness_characters=300),
+    ("embedded", "quick"): SurveySettings(3, 48, 1, 64, blocks=1, harness_pages=1, harness_characters=200),
     ("embedded", "normal"): SurveySettings(4, 128, 2, 128, blocks=3, harness_pages=1, harness_characters=600),
     ("embedded", "thorough"): SurveySettings(8, 512, 8, 512, harness_pages=2, harness_characters=1500),
     ("gpu", "quick"): SurveySettings(8, 1024, 16, 1024),

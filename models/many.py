@@ -18,7 +18,7 @@ from models.schedules import scheduler
 from models.train import History, Loss, Training, batch_indices
 
 Watch = Callable[[int, float], None]
-"""Told after every step of all models' tokens and of their mean loss."""
+"""Told after every step of all models' tokens and of the first one's loss."""
 
 
 class _Objective(nn.Module):
@@ -28,6 +28,39 @@ class _Objective(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         return self.loss(self.model, rows)
+
+
+class _Stack:
+    """The weights of all models with one optimizer over them."""
+
+    def __init__(self, models: Sequence[nn.Module], training: Training, loss: Loss, device: str) -> None:
+        objective = _Objective(models[0], loss).train().to(device)
+        stacked, buffers = stack_module_state([_Objective(model, loss).to(device) for model in models])
+        self.weights = {name: value.detach().requires_grad_(value.requires_grad) for name, value in stacked.items()}
+        self.trained = {name: value for name, value in self.weights.items() if value.requires_grad}
+        self.losses = vmap(lambda batch, weights: functional_call(objective, weights, (batch,)))
+        if buffers:
+            raise ValueError(
+                f"models with buffers ({', '.join(buffers)}) cannot be stacked here; train them one by one"
+            )
+        groups = _groups(self.trained, training.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas)
+        self.schedule = scheduler(self.optimizer, training.schedule, warmup=training.warmup, steps=training.steps)
+        self.clip = training.clip
+        self.last_good: dict[int, dict[str, Tensor]] = {}
+
+    def step(self, batches: Tensor) -> tuple[list[float], list[int]]:
+        """Train on `[models, batch, ...]`; gives the losses, and which models failed at this step."""
+        losses = self.losses(batches, self.weights)
+        losses.sum().backward()
+        good = _clip(self.trained, losses.detach(), self.clip)
+        failed = [number for number in torch.nonzero(~good).flatten().tolist() if number not in self.last_good]
+        for number in failed:
+            self.last_good[number] = {name: value[number].detach().clone() for name, value in self.weights.items()}
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.schedule.step()
+        return losses.detach().tolist(), failed
 
 
 @torch.enable_grad()  # a teacher may be wanted in the midst of scoring
@@ -57,41 +90,24 @@ def train_many(
 
     Raises:
         InputError: no rows, or other numbers of models and seeds.
-        ValueError: settings that this loop does not have (parts of a batch, bf16).
+        ValueError: settings that this loop does not have (parts of a batch, bf16), or models with buffers.
     """
     if not len(rows) or not models or len(models) != len(seeds):
         raise InputError(f"{len(models)} models with {len(seeds)} seeds on {len(rows)} examples; give one seed a model")
     if training.accumulation != 1 or training.precision != "no":
         raise ValueError("models trained together take whole batches in float32; use models.train for anything else")
-    objective = _Objective(models[0], loss).train().to(device)
-    stacked, buffers = stack_module_state([_Objective(model, loss).to(device) for model in models])
-    weights = {name: value.detach().requires_grad_(value.requires_grad) for name, value in stacked.items()}
-    trained = {name: value for name, value in weights.items() if value.requires_grad}
-    optimizer = torch.optim.AdamW(
-        _groups(trained, training.weight_decay), lr=training.learning_rate, betas=training.betas
-    )
-    schedule = scheduler(optimizer, training.schedule, warmup=training.warmup, steps=training.steps)
-    one = vmap(lambda weight, buffer, batch: functional_call(objective, (weight, buffer), (batch,)))
-    histories = [History() for _ in models]
-    last_good: dict[int, dict[str, Tensor]] = {}
-    rows = rows.to(device)
+    stack, histories, rows = _Stack(models, training, loss, device), [History() for _ in models], rows.to(device)
+    tokens = training.batch * rows[0].numel()
     for step in range(training.steps):
         started = time.perf_counter()
         indices = [batch_indices(len(rows), training.batch, step, seed) for seed in seeds]
-        losses = one(weights, buffers, rows[torch.tensor(indices, device=rows.device)])
-        losses.sum().backward()
-        good = _clip(trained, losses.detach(), training.clip)
-        for number in torch.nonzero(~good).flatten().tolist():
-            if number not in last_good:
-                last_good[number] = {name: value[number].detach().clone() for name, value in weights.items()}
-                histories[number].failed = step
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-        _note(histories, losses.detach().tolist(), training.batch * rows[0].numel(), time.perf_counter() - started)
+        losses, failed = stack.step(rows[torch.tensor(indices, device=rows.device)])
+        for number in failed:
+            histories[number].failed = step
+        _note(histories, losses, tokens, time.perf_counter() - started)
         if watch is not None:
-            watch(len(models) * training.batch * rows[0].numel(), float(losses.detach().nanmean()))
-    _unstack(models, weights, last_good)
+            watch(len(models) * tokens, losses[0])
+    _unstack(models, stack.weights, stack.last_good)
     return histories
 
 
