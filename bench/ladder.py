@@ -31,11 +31,9 @@ from models.gpt2 import GPT2Shape, build, every_other_layer, unique_parameters
 from models.load import find_blocks
 from models.text import Document, read_documents
 from models.train import History, Loss, next_token_loss, train, windows_of
-from models.vocabulary import train_tokenizer
+from models.vocabulary import enough_texts, train_tokenizer
 
 NGRAM = 5
-TOKENIZER_CHARACTERS = 20_000_000
-"""Of training text, enough to choose a vocabulary by."""
 CURVE_POINTS = 50
 """Means of a training curve that the evidence keeps."""
 STEADY = 4
@@ -115,12 +113,7 @@ class LadderLab:
     def text(self) -> tuple[Tensor, Tensor]:
         """Training tokens `[tokens]` and scored windows `[documents, windows, context]`."""
         shape, per_document = self.ladder.shape, self.ladder.windows
-        sample, taken = [], 0
-        for document in self.training_documents:
-            if taken < TOKENIZER_CHARACTERS:
-                sample.append(document.text)
-                taken += len(document.text)
-        tokenizer = train_tokenizer(sample, shape.vocabulary)
+        tokenizer = train_tokenizer(enough_texts(self.training_documents), shape.vocabulary)
 
         def tokens(document: Document) -> Tensor:
             return torch.tensor(tokenizer(document.text, verbose=False)["input_ids"])

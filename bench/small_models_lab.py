@@ -32,9 +32,8 @@ from models.text_to_text import (
     written,
 )
 from models.train import Loss, Training
-from models.vocabulary import train_tokenizer
+from models.vocabulary import enough_texts, train_tokenizer
 
-TOKENIZER_CHARACTERS = 20_000_000
 CURVE_POINTS = 40
 DIVERGENCES: dict[str, Callable[..., Tensor]] = {"forward": soft_cross_entropy, "reverse": reverse_kl}
 
@@ -99,12 +98,7 @@ class SmallModelsLab:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Of a tokenizer trained on the documents."""
-        sample, taken = [], 0
-        for document in self.documents:
-            if taken < TOKENIZER_CHARACTERS:
-                sample.append(document.text)
-                taken += len(document.text)
-        return Vocabulary(train_tokenizer(sample, self.protocol.vocabulary))
+        return Vocabulary(train_tokenizer(enough_texts(self.documents), self.protocol.vocabulary))
 
     @cached_property
     def corrupted(self) -> Tensor:

@@ -76,6 +76,11 @@ def inverse_factor(gram: Tensor, damping: float) -> tuple[Tensor, Tensor, float]
         used = min(MOST_DAMPING, used * 10 if used else 1e-8)
 
 
+def damping_note(asked: float, used: float) -> str:
+    """What a layer's note says where `inverse_factor` took more damping than was asked; else empty."""
+    return f"damping raised from {asked:g} to {used:g}" if used > asked else ""
+
+
 def compensated(
     weight: Tensor, factor: Tensor, rule: ColumnRule, *, block: int = BLOCK, inner: int | None = None
 ) -> Tensor:

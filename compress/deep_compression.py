@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from compress.layers import SimulatedLinear
 from compress.methods import Method
-from compress.prune import removed_count, smallest
+from compress.prune import check_fraction, removed_count, smallest
 from compress.quantize import check_bits
 from compress.size import Storage, element_bits
 from compress.statistics import Statistic
@@ -157,8 +157,7 @@ class DeepCompression(Method):
 
     def __post_init__(self) -> None:
         check_bits(self.bits)
-        if not 0 <= self.sparsity < 1:
-            raise ValueError(f"sparsity is {self.sparsity}; it must be at least 0 and below 1")
+        check_fraction("sparsity", self.sparsity)
 
     def __str__(self) -> str:
         return f"deep-compression-{self.sparsity:g}-{self.bits}bits"

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from compress.compensate import BLOCK, INNER, compensated, inverse_factor
+from compress.compensate import BLOCK, INNER, compensated, damping_note, inverse_factor
 from compress.layers import SimulatedLinear, WeightGrid
 from compress.methods import Method
 from compress.quantize import Grid, PerGroup, PerRow, PerTensor, check_bits, fit_grid, from_codes
@@ -183,25 +183,28 @@ class GPTQ(Method):
             )  # fmt: skip
         except ValueError as error:
             raise ValueError(f"{name or 'the layer'}: {error}") from error
-        note = f"damping raised from {self.damping:g} to {found.damping:g}" if found.damping > self.damping else ""
         return SimulatedLinear(
-            found.weight.to(weight.dtype), layer.bias, storage=self._storage(found, weight), note=note,
-            activation_bits=self.activation_bits, grid=self._grid(found, weight.shape[1]),
+            found.weight.to(weight.dtype), layer.bias, storage=self._storage(found, weight),
+            note=damping_note(self.damping, found.damping), activation_bits=self.activation_bits,
+            grid=self._grid(found, weight.shape[1]),
         )  # fmt: skip
 
+    def _mixed(self, found: Quantized) -> bool:
+        """Whether the order of columns has left groups that are no runs of neighbours."""
+        return self.activation_order and self.ranges is not Ranges.STATIC and found.scales.shape[1] > 1
+
     def _grid(self, found: Quantized, d_in: int) -> WeightGrid | None:
-        if self.activation_order and self.ranges is not Ranges.STATIC and found.scales.shape[1] > 1:
-            return None  # its groups are no runs of neighbours
+        if self._mixed(found):
+            return None
         size = d_in if isinstance(self.grouping, PerRow) else self.grouping.size
         return WeightGrid(self.bits, size, self.symmetric, found.scales, found.zero_points)
 
     def _storage(self, found: Quantized, weight: Tensor) -> Storage:
-        mixed = self.activation_order and self.ranges is not Ranges.STATIC and found.scales.shape[1] > 1
         return Storage(
             weights=weight.numel(),
             value_bits=weight.numel() * self.bits,
             scale_bits=found.scales.numel() * element_bits(weight),
             zero_point_bits=0 if self.symmetric else found.zero_points.numel() * self.bits,
-            mask_bits=weight.shape[1] * INDEX_BITS if mixed else 0,
+            mask_bits=weight.shape[1] * INDEX_BITS if self._mixed(found) else 0,
             held_bits=weight.numel() * element_bits(weight),
         )

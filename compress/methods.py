@@ -16,8 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from compress.layers import CompressedModule, SimulatedLinear, WeightGrid
-from compress.prune import removed_count, smallest, smallest_across, smallest_n_of_m, wanda_scores
+from compress.prune import (
+    check_fraction,
+    check_pattern,
+    removed_count,
+    smallest,
+    smallest_across,
+    smallest_n_of_m,
+    wanda_scores,
+)
 from compress.quantize import (
+    Grid,
     Grouping,
     PerGroup,
     PerTensor,
@@ -51,11 +60,6 @@ class Method(ABC):
         return self
 
 
-def _check_fraction(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} is {value}; it must be at least 0 and below 1")
-
-
 def _pruned(layer: nn.Linear, mask: Tensor, *, index_bits: int | None = None) -> SimulatedLinear:
     weight = layer.weight.detach().masked_fill(mask, 0)
     return SimulatedLinear(weight, layer.bias, storage=sparse_storage(weight, index_bits=index_bits))
@@ -78,7 +82,7 @@ class MagnitudePruning(Method):
     largest: bool = False
 
     def __post_init__(self) -> None:
-        _check_fraction("sparsity", self.sparsity)
+        check_fraction("sparsity", self.sparsity)
 
     def __str__(self) -> str:
         group = "" if self.group is ComparisonGroup.LAYER else f"-per-{self.group.value}"
@@ -124,7 +128,7 @@ class RandomPruning(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_fraction("sparsity", self.sparsity)
+        check_fraction("sparsity", self.sparsity)
 
     def __str__(self) -> str:
         return f"random-{self.sparsity:g}"
@@ -148,13 +152,8 @@ class WandaPruning(Method):
     statistic: ClassVar[type[Statistic] | None] = SquaredInputs
 
     def __post_init__(self) -> None:
-        _check_fraction("sparsity", self.sparsity)
-        if self.n_of_m is not None:
-            n, m = self.n_of_m
-            if not 0 < n <= m:
-                raise ValueError(f"cannot keep {n} of every {m} weights; n must lie between 1 and m")
-            if abs(1 - n / m - self.sparsity) > 1e-9:
-                raise ValueError(f"{n}:{m} sparsity is {1 - n / m:g}, not {self.sparsity:g}; give that sparsity")
+        check_fraction("sparsity", self.sparsity)
+        check_pattern(self.n_of_m, self.sparsity)
 
     def __str__(self) -> str:
         pattern = "" if self.n_of_m is None else f"-{self.n_of_m[0]}of{self.n_of_m[1]}"
@@ -189,7 +188,7 @@ class Protection:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_fraction("fraction of protected groups", self.fraction)
+        check_fraction("fraction of protected groups", self.fraction)
         check_bits(self.bits)
 
     def __str__(self) -> str:
@@ -232,17 +231,16 @@ class RoundToNearest(Method):
         """The weight on its grid, computed in float32 and stored in the weight's dtype."""
         weight = layer.weight.detach()
         groups = self.grouping.cut(weight.float())
-        values, storage = self._round(groups, self.bits, weight)
+        values, storage, own = self._round(groups, self.bits, weight)
         grid = None
         if self.protect is None and not isinstance(self.grouping, PerTensor):
-            own = fit_grid(groups, self.bits, symmetric=self.symmetric)
             grid = WeightGrid(self.bits, groups.shape[-1], self.symmetric, own.scale[..., 0], own.zero_point[..., 0])
         if self.protect is not None:
             values, storage = self._protected(groups, values, weight, name)
         rounded = self.grouping.join(values, weight.shape[1]).to(weight.dtype)
         return SimulatedLinear(rounded, layer.bias, storage=storage, activation_bits=self.activation_bits, grid=grid)
 
-    def _round(self, groups: Tensor, bits: int, weight: Tensor) -> tuple[Tensor, Storage]:
+    def _round(self, groups: Tensor, bits: int, weight: Tensor) -> tuple[Tensor, Storage, Grid]:
         grid = fit_grid(groups, bits, symmetric=self.symmetric)
         codes = to_codes(groups, grid)
         count = grid.scale.numel()
@@ -253,7 +251,7 @@ class RoundToNearest(Method):
             zero_point_bits=0 if self.symmetric else count * bits,
             held_bits=weight.numel() * element_bits(weight),
         )
-        return from_codes(codes, grid), storage
+        return from_codes(codes, grid), storage, grid
 
     def _protected(self, groups: Tensor, values: Tensor, weight: Tensor, name: str) -> tuple[Tensor, Storage]:
         protect, grouping = self.protect, self.grouping

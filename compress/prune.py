@@ -13,6 +13,23 @@ from einops import rearrange
 from torch import Tensor
 
 
+def check_fraction(name: str, value: float) -> None:
+    """Raise ValueError unless `value`, called `name`, is at least 0 and below 1."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} is {value}; it must be at least 0 and below 1")
+
+
+def check_pattern(n_of_m: tuple[int, int] | None, sparsity: float) -> None:
+    """Raise ValueError unless keeping n of every m weights leaves that sparsity; None is no pattern."""
+    if n_of_m is None:
+        return
+    n, m = n_of_m
+    if not 0 < n <= m:
+        raise ValueError(f"cannot keep {n} of every {m} weights; n must lie between 1 and m")
+    if abs(1 - n / m - sparsity) > 1e-9:
+        raise ValueError(f"{n}:{m} sparsity is {1 - n / m:g}, not {sparsity:g}; give that sparsity")
+
+
 def removed_count(sparsity: float, members: int) -> int:
     """How many of `members` weights go: the whole number nearest to `sparsity * members`."""
     return round(sparsity * members)

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from compress.compensate import BLOCK, INNER, compensated, inverse_factor
+from compress.compensate import BLOCK, INNER, compensated, damping_note, inverse_factor
 from compress.layers import SimulatedLinear
 from compress.methods import Method
-from compress.prune import removed_count, smallest
+from compress.prune import check_fraction, check_pattern, removed_count, smallest
 from compress.quantize import Grid, check_bits, fit_grid, from_codes, to_codes
 from compress.size import Storage, element_bits, sparse_storage
 from compress.statistics import GramMatrix, Statistic
@@ -104,12 +104,8 @@ class SparseGPT(Method):
     statistic: ClassVar[type[Statistic] | None] = GramMatrix
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sparsity < 1:
-            raise ValueError(f"sparsity is {self.sparsity}; it must be at least 0 and below 1")
-        if self.n_of_m is not None:
-            n, m = self.n_of_m
-            if not 0 < n <= m or abs(1 - n / m - self.sparsity) > 1e-9:
-                raise ValueError(f"{n}:{m} sparsity is {1 - n / m:g}, not {self.sparsity:g}; give that sparsity")
+        check_fraction("sparsity", self.sparsity)
+        check_pattern(self.n_of_m, self.sparsity)
         if self.bits is not None:
             check_bits(self.bits)
 
@@ -139,5 +135,4 @@ class SparseGPT(Method):
                 zero_point_bits=rows * self.bits, held_bits=storage.held_bits,
                 mask_bits=weight.numel() if index_bits is None else kept * index_bits,
             )  # fmt: skip
-        note = f"damping raised from {self.damping:g} to {used:g}" if used > self.damping else ""
-        return SimulatedLinear(pruned, layer.bias, storage=storage, note=note)
+        return SimulatedLinear(pruned, layer.bias, storage=storage, note=damping_note(self.damping, used))

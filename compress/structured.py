@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from compress.layers import SimulatedLinear
 from compress.methods import Method
-from compress.prune import removed_count, smallest
+from compress.prune import check_fraction, removed_count, smallest
 from compress.size import Storage, element_bits
 from compress.statistics import SquaredInputs, Statistic
 
@@ -65,8 +65,7 @@ class StructuredPruning(Method):
     statistic: ClassVar[type[Statistic] | None] = SquaredInputs
 
     def __post_init__(self) -> None:
-        if not 0 <= self.fraction < 1:
-            raise ValueError(f"the fraction of channels is {self.fraction}; it must be at least 0 and below 1")
+        check_fraction("the fraction of channels", self.fraction)
 
     def __str__(self) -> str:
         return f"structured-{self.fraction:g}{'' if self.head_width is None else '-heads'}"

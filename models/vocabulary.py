@@ -7,9 +7,22 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from models.text import END_OF_TEXT
+from models.text import END_OF_TEXT, Document
 
 BYTES = 256
+ENOUGH_CHARACTERS = 20_000_000
+"""Of training text, to choose a vocabulary by."""
+
+
+def enough_texts(documents: Iterable[Document]) -> list[str]:
+    """The first documents' texts, as many as it takes to choose a vocabulary by."""
+    sample, taken = [], 0
+    for document in documents:
+        if taken >= ENOUGH_CHARACTERS:
+            break
+        sample.append(document.text)
+        taken += len(document.text)
+    return sample
 
 
 def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
