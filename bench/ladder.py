@@ -135,10 +135,11 @@ class LadderLab:
         return found.view(len(scored), -1).double().mean(1).numpy()
 
     def _trained(self, model: PreTrainedModel, name: str, loss: Loss, **changes: object) -> History:
-        training = replace(self.ladder.teacher if name in ("teacher", "scratch") else self.ladder.student, **changes)
+        long = name in ("teacher", "scratch")
+        training = replace(self.ladder.teacher if long else self.ladder.student, **changes)
         windows = windows_of(self.text[0], self.ladder.shape.positions)
         tokens = training.steps * training.batch * windows.shape[1]
-        folder = self.lab.folder / "training" / f"{name}-{self.lab.fingerprint[:16]}" if name == "teacher" else None
+        folder = self.lab.folder / "training" / f"{name}-{self.lab.fingerprint[:16]}" if long else None
         with self.lab.progress.variant(f"training {name}", tokens) as advance:
             return train(
                 model, windows, training, loss=loss, device=self.lab.settings.device, folder=folder,
@@ -179,6 +180,13 @@ class LadderLab:
         """What the qualification rests on."""
         return self.lab.measured(f"ladder base {self.ladder}", self._base)
 
+    @property
+    def remedy(self) -> str:
+        """What would let a teacher discriminate that does not."""
+        if self.lab.settings.effort == "thorough":
+            return "train it longer or score more documents: bench/krony_settings.py"
+        return "train it longer: --effort=thorough"
+
     @cached_property
     def qualification(self) -> Qualification:
         """The teacher against an n-gram model and against half its depth, on the scored documents."""
@@ -189,7 +197,7 @@ class LadderLab:
             missing.append(f"a {NGRAM}-gram model's perplexity is {ngram} of the teacher's, needed ≥ 1")
         if not half.low >= CLEARLY:
             missing.append(f"a half-depth model's from scratch is {half}, needed ≥ {CLEARLY}")
-        doubt = f"the teacher does not discriminate ({'; '.join(missing)}); train it longer: --effort=thorough"
+        doubt = f"the teacher does not discriminate ({'; '.join(missing)}); {self.remedy}"
         return Qualification(ngram, half, doubt if missing else "")
 
     def student(self, name: str, seed: int) -> Arrays:

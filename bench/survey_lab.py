@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -156,13 +159,24 @@ class SurveyLab:
     def _measure(self, method: Method, off_domain: bool, harness: bool) -> Arrays:
         dense, decoder = self.dense, self.lab.decoder
         batches = self.batches(off_domain=off_domain) if method.statistic else []
+        keep = self._kept_blocks(method, off_domain) if method.statistic else None
         started = time.perf_counter()
-        with compressed(method, self.blocks, forward=decoder.hidden, batches=batches) as outcome:
+        with compressed(method, self.blocks, forward=decoder.hidden, batches=batches, keep=keep) as outcome:
             seconds = time.perf_counter() - started
             found = self._scores(self._hidden(str(method)), dense)
             if harness:
                 found |= {name: np.array(value) for name, value in self.harness().items()}
+        if keep is not None:
+            shutil.rmtree(keep)
         return found | _described(outcome) | {"seconds": np.array(seconds)}
+
+    def _kept_blocks(self, method: Method, off_domain: bool) -> Path:
+        """Where a run that is interrupted leaves the blocks it has done; those of an earlier session only to resume."""
+        what = f"{method!r} {off_domain} {self.settings} {self.lab.fingerprint}"
+        folder = self.lab.folder / "blocks" / hashlib.sha256(what.encode()).hexdigest()[:24]
+        if not self.lab.resume:
+            shutil.rmtree(folder, ignore_errors=True)
+        return folder
 
     def _scores(self, hidden: Tensor, dense: Tensor) -> Arrays:
         labels = self.windows[:, 1:]

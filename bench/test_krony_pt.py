@@ -45,7 +45,7 @@ def test_the_teacher_can_tell_students_apart(ladder: LadderLab, conclude: Conclu
     interval, accept = (found.over_ngram, GROWS) if over_ngram else (found.over_half, Region(low=CLEARLY))
     what = "perplexity of a 5-gram model" if over_ngram else "perplexity of half the depth from scratch"
     # Short of it, the rows that need it are inconclusive; that is a limit of the effort and no finding.
-    doubt = "" if interval.low >= accept.low else "the teacher was trained too little; use --effort=thorough"
+    doubt = "" if interval.low >= accept.low else f"the teacher is not clearly ahead; {ladder.remedy}"
     what, origin = f"{what} over the teacher's", ladder.origin()
     conclude(row, what, interval, accept, doubt=doubt, details=details, origin=origin)
 

@@ -40,6 +40,11 @@ class _Captured(Exception):
     """The first block has been reached; there is no need to run the others."""
 
 
+def _no_cache(value: object) -> object:
+    """None for a cache of keys and values: the passes through a block would each add to it, and then see double."""
+    return None if hasattr(value, "get_seq_length") else value
+
+
 @torch.no_grad()
 def block_inputs(forward: Callable[[Tensor], object], first: nn.Module, batches: Iterable[Tensor]) -> list[BlockInput]:
     """What would enter the first block when `forward` runs token batches `[batch, tokens]`."""
@@ -47,8 +52,8 @@ def block_inputs(forward: Callable[[Tensor], object], first: nn.Module, batches:
 
     def capture(_block: nn.Module, args: tuple, kwargs: dict) -> None:
         hidden, *rest = args or (kwargs["hidden_states"],)
-        kwargs = {key: value for key, value in kwargs.items() if key != "hidden_states"}
-        seen.append(BlockInput(hidden, tuple(rest), kwargs))
+        kwargs = {key: _no_cache(value) for key, value in kwargs.items() if key != "hidden_states"}
+        seen.append(BlockInput(hidden, tuple(map(_no_cache, rest)), kwargs))
         raise _Captured
 
     hook = first.register_forward_pre_hook(capture, with_kwargs=True)
@@ -97,15 +102,19 @@ def calibrate_blocks(
     statistic: type[Statistic],
     visit: Visit,
     chosen: Chosen = every_layer,
+    *,
+    done: Callable[[int], bool] = lambda _index: False,
 ) -> None:
     """Measure and visit every block in order. `inputs` is consumed: it moves along.
+
+    A block that is `done` is visited without having been measured.
 
     Costs two passes of the calibration tokens through each block, one to measure it and one through what
     `visit` made of it; the last block needs no second one.
     """
     for index, block in enumerate(blocks):
         with measuring(linear_layers(block, chosen), statistic) as measured:
-            for batch in inputs:
+            for batch in [] if done(index) else inputs:
                 batch.through(block)
         visit(index, measured)
         if index + 1 < len(blocks):

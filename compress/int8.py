@@ -21,6 +21,11 @@ vector_wise = partial(fake_quantize, bits=8, symmetric=True)
 """One symmetric scale a row: a token of the inputs, an output of the weight (§3.1)."""
 
 
+def around_outliers(values: Tensor, wide: Tensor) -> Tensor:
+    """`vector_wise` of all but the columns `wide` of `[rows, d_in]`, which stay as they are."""
+    return torch.where(wide, values, vector_wise(values.masked_fill(wide, 0)))
+
+
 def _storage(weight: Tensor, kept_columns: int = 0) -> Storage:
     width = element_bits(weight)
     rounded = weight.shape[0] * (weight.shape[1] - kept_columns)
@@ -58,12 +63,9 @@ class LLMInt8(Method):
         """The layer with its outlier columns as they are and the rest on 8 bits."""
         wide = _largest(statistic, name, self) >= self.threshold
         weight = layer.weight.detach()
-        found = torch.where(wide, weight, vector_wise(weight.masked_fill(wide, 0)))
-
-        def quantize(inputs: Tensor) -> Tensor:
-            return torch.where(wide, inputs, vector_wise(inputs.masked_fill(wide, 0)))
-
-        return SimulatedLinear(found, layer.bias, storage=_storage(weight, int(wide.sum())), quantize_inputs=quantize)
+        quantize = partial(around_outliers, wide=wide)
+        storage = _storage(weight, int(wide.sum()))
+        return SimulatedLinear(quantize(weight), layer.bias, storage=storage, quantize_inputs=quantize)
 
 
 def smoothing_scale(largest_inputs: Tensor, weight: Tensor, strength: float) -> Tensor:

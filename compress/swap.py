@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from compress.calibrate import BlockInput, Chosen, Visit, block_inputs, calibrate_blocks, every_layer, linear_layers
+from compress.kept_blocks import KeptBlocks, origin_of
 from compress.layers import CompressedModule
 from compress.methods import Method
 from compress.size import Storage, total
@@ -83,6 +85,7 @@ def apply(
     model: nn.Module | None = None,
     chosen: Chosen = every_layer,
     progress: bool = False,
+    keep: Path | None = None,
 ) -> Compression:
     """Compress the linear layers of `blocks` in place; if anything fails, the model is as before.
 
@@ -94,29 +97,40 @@ def apply(
         model: the whole model, so that the report can name what lies outside the blocks.
         chosen: which linear layers; by default all of them.
         progress: show a bar over blocks.
+        keep: a folder for the blocks that are done; the same run, started again, goes on after them.
 
     Raises:
-        ValueError: no linear layer was found, a weight holds NaN or infinity, or calibration data is missing.
+        ValueError: no linear layer was found, a weight holds NaN or infinity, calibration data is missing, or `keep`
+            holds blocks of another run.
+        TypeError: `keep` is given and the method's layers cannot be kept.
     """
     layers = {
         f"{i}.{name}": layer for i, block in enumerate(blocks) for name, layer in linear_layers(block, chosen).items()
     }
     _check(layers)
     outcome = Compression(skipped=_skipped(blocks, model, layers))
+    batches = list(batches)
+    kept = None if keep is None else KeptBlocks(keep, origin_of(method, blocks, batches))
     rule = method.across(layers)
     bar = tqdm(total=len(blocks), desc=str(method), unit=" blocks", disable=not progress, leave=False)
 
     def visit(index: int, measured: dict[str, Statistic]) -> None:
-        found = linear_layers(blocks[index], chosen)
-        block_rule = rule.for_block(found, measured)
-        for name, layer in found.items():
-            compressed = block_rule(layer, measured.get(name), name=f"{index}.{name}")
-            outcome.swap(blocks[index], str(index), name, compressed)
+        if kept is not None and kept.done(index):
+            compressed = kept.load(index)
+        else:
+            found = linear_layers(blocks[index], chosen)
+            block_rule = rule.for_block(found, measured)
+            compressed = {name: block_rule(x, measured.get(name), name=f"{index}.{name}") for name, x in found.items()}
+            if kept is not None:
+                kept.save(index, compressed)
+        for name, layer in compressed.items():
+            outcome.swap(blocks[index], str(index), name, layer)
         bar.update()
 
     try:
         with bar:
-            _walk(rule, blocks, _inputs(rule, blocks, forward, batches), visit, chosen)
+            inputs = _inputs(rule, blocks, forward, batches)
+            _walk(rule, blocks, inputs, visit, chosen=chosen, kept=kept)
     except BaseException:
         outcome.undo()
         raise
@@ -134,9 +148,13 @@ def _inputs(
     return inputs
 
 
-def _walk(rule: Method, blocks: Sequence[nn.Module], inputs: list[BlockInput], visit: Visit, chosen: Chosen) -> None:
+def _walk(
+    rule: Method, blocks: Sequence[nn.Module], inputs: list[BlockInput], visit: Visit, *, chosen: Chosen,
+    kept: KeptBlocks | None,
+) -> None:  # fmt: skip
     if rule.statistic is not None:
-        calibrate_blocks(blocks, inputs, rule.statistic, visit, chosen)
+        done = (lambda _index: False) if kept is None else kept.done
+        calibrate_blocks(blocks, inputs, rule.statistic, visit, chosen, done=done)
         return
     for index in range(len(blocks)):
         visit(index, {})

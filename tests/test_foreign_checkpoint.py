@@ -47,7 +47,9 @@ def foreign_folder(request, dense_folder, tmp_path_factory):
 def test_it_opens_with_its_own_weights(dense_folder, foreign_folder):
     found = load(str(foreign_folder))
     expected = torch.load(foreign_folder / "expected.pt", weights_only=True)
-    torch.testing.assert_close(found.head(found.hidden(TOKENS)), expected, rtol=1e-5, atol=1e-6)  # one kernel's rounding
+    torch.testing.assert_close(
+        found.head(found.hidden(TOKENS)), expected, rtol=1e-5, atol=1e-6
+    )  # one kernel's rounding
     assert weight_bytes(str(foreign_folder)) < weight_bytes(str(dense_folder))
 
 

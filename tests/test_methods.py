@@ -285,3 +285,12 @@ def test_every_block_is_visited_with_its_own_layers(tiny, tokens):
     inputs = block_inputs(run(tiny), blocks[0], [tokens])
     calibrate_blocks(blocks, inputs, SquaredInputs, lambda index, measured: seen.append((index, set(measured))))
     assert seen == [(index, set(linear_layers(block))) for index, block in enumerate(blocks)]
+
+
+def test_a_cache_of_keys_and_values_is_not_filled_by_calibration(tiny, tokens):
+    """Found where a forward pass had its cache on: the second pass through a block read its own first one."""
+    blocks = find_blocks(tiny)
+    with_cache = block_inputs(lambda batch: tiny(input_ids=batch, use_cache=True), blocks[0], [tokens])
+    without = block_inputs(lambda batch: tiny(input_ids=batch, use_cache=False), blocks[0], [tokens])
+    for _ in range(2):
+        assert torch.equal(with_cache[0].through(blocks[0]).hidden, without[0].through(blocks[0]).hidden)

@@ -47,6 +47,7 @@ def test_the_path_of_the_paper_on_a_tiny_opt(opt_folder, text_file, tmp_path):
     assert {"SV3-sparsegpt-0.5-performant", "SV10-awq-over-mixed-w3", "SV12-llm-int8-6"} <= set(rows), sorted(rows)
     assert all(row["verdict"] != "not run" for name, row in rows.items() if name != "SV5-2of4-faster"), rows
     assert rows["SV3-sparsegpt-0.5-performant"]["details"]["survey"]["sparsity"] == pytest.approx(0.5, abs=0.01)
+    assert not list((place / "measurements" / "blocks").iterdir())  # what was only for resuming goes
     assert (place / "quality-against-bytes.png").is_file()
     assert "Every variant, smallest first" in (place / "survey.md").read_text()
 
