@@ -130,6 +130,12 @@ class SurveyLab:
         scored = self.lab.corpus.scored[: self.settings.harness_pages]
         return [str(tokenizer.decode(tokens[:count]))[:count] for tokens in scored]
 
+    @property
+    def has_harness(self) -> bool:
+        """Whether lm-evaluation-harness can read with this tokenizer: it starts every page from a BOS or EOS token."""
+        tokenizer = self.lab.decoder.tokenizer
+        return tokenizer.bos_token_id is not None or tokenizer.eos_token_id is not None
+
     def harness(self) -> dict[str, float]:
         """lm-evaluation-harness's figures of the model as it stands."""
         with torch.inference_mode():
@@ -143,8 +149,8 @@ class SurveyLab:
         return {name: float(kept[name]) for name in HARNESS}
 
     def measure(self, method: Method, *, off_domain: bool = False, harness: bool = False) -> Scored:
-        """A variant's scores; `harness` asks lm-evaluation-harness too, as it does of all that GPTQ gives."""
-        harness = harness or isinstance(method, GPTQ)
+        """A variant's scores; `harness` asks lm-evaluation-harness too, where it can, as of all that GPTQ gives."""
+        harness = (harness or isinstance(method, GPTQ)) and self.has_harness
         what = f"survey {method!r} {self.settings} {off_domain} {harness} {self.lab.settings.train_text}"
         kept = self.lab.measured(what, lambda: self._measure(method, off_domain, harness))
         figures = {name: float(kept[name]) for name in HARNESS if name in kept}

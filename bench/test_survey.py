@@ -105,6 +105,8 @@ def test_three_metrics_are_one(survey: SurveyLab, conclude: Conclude, row: str) 
     "Not a rescaling" would hold if bits per byte were not the binary logarithm of byte perplexity. Word perplexity is
     byte perplexity to the power of bytes per word, the same power for every model on one text.
     """
+    if not survey.has_harness:
+        pytest.skip("lm-evaluation-harness starts every page from a BOS or EOS token and this tokenizer has neither")
     figures = [survey.dense_harness(), survey.measure(GPTQ(4, GROUPS), harness=True).harness]
     if row == "SV2-bits-per-byte":
         off = max(abs(found["bits_per_byte"] - math.log2(found["byte_perplexity"])) for found in figures)
