@@ -40,7 +40,8 @@ def test_the_path_of_the_paper_on_a_tiny_opt(opt_folder, text_file, tmp_path, en
     command = [
         sys.executable, "-m", "pytest", "bench/test_survey.py", "-p", "no:cacheprovider", "--effort=quick",
         "--model", str(folder), "--text", str(text_file), "--train-text", str(text_file), "--contexts", "4,8",
-        "--report-dir", str(place), "-k", "w4-in or SV2-bits" + end * " or w4-off or sparsegpt-0.5 or SV10-awq or SV12-llm",
+        "--report-dir", str(place),
+        "-k", "w4-in or SV2-bits" + end * " or w4-off or sparsegpt-0.5 or SV10-awq or SV12-llm",
     ]  # fmt: skip
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
