@@ -110,29 +110,28 @@ class LadderLab:
             self.training_documents += read_documents(more)
 
     @cached_property
-    def text(self) -> tuple[Tensor, Tensor]:
-        """Training tokens `[tokens]` and scored windows `[documents, windows, context]`."""
+    def text(self) -> tuple[Tensor, list[Tensor]]:
+        """Training tokens `[tokens]` and each scored document's windows `[windows, context]`."""
         shape, per_document = self.ladder.shape, self.ladder.windows
         tokenizer = train_tokenizer(enough_texts(self.training_documents), shape.vocabulary)
 
         def tokens(document: Document) -> Tensor:
             return torch.tensor(tokenizer(document.text, verbose=False)["input_ids"])
 
-        need = per_document * shape.positions
-        scored = [found[:need] for found in map(tokens, self.scored_documents) if len(found) >= need]
-        if len(scored) < 2:
+        need = (per_document or 1) * shape.positions
+        whole = [found for found in map(tokens, self.scored_documents) if len(found) >= need]
+        if len(whole) < 2:
             raise InputError(
-                f"{len(scored)} of {len(self.scored_documents)} scored documents have the {need} tokens that "
-                f"{per_document} windows of {shape.positions} take; give longer documents"
+                f"{len(whole)} of {len(self.scored_documents)} scored documents have the {need} tokens that "
+                f"{per_document or 1} windows of {shape.positions} take; give longer documents"
             )
         training = torch.cat([tokens(document) for document in self.training_documents])
-        return training, torch.stack(scored).view(len(scored), per_document, shape.positions)
+        return training, [windows_of(document, shape.positions)[:per_document] for document in whole]
 
     def losses(self, model: PreTrainedModel) -> Array:
         """Mean loss of each scored document, `[documents]`."""
         _, scored = self.text
-        found = token_losses(model.eval(), scored.flatten(0, 1))
-        return found.view(len(scored), -1).double().mean(1).numpy()
+        return np.array([float(token_losses(model.eval(), windows).double().mean()) for windows in scored])
 
     def _trained(self, model: PreTrainedModel, name: str, loss: Loss, **changes: object) -> History:
         long = name in ("teacher", "scratch")
@@ -236,8 +235,8 @@ class LadderLab:
             "model": f"GPT-2 {shape.layers}x{shape.width}, trained here",
             "model_sha256": hashlib.sha256(repr(settings).encode()).hexdigest(),
             "protocol": (
-                f"teacher {read[0]:,} tokens, students {read[1]:,} each, seeds {seeds}; {settings.windows} windows of "
-                f"{shape.positions} a document; natural log"
+                f"teacher {read[0]:,} tokens, students {read[1]:,} each, seeds {seeds}; {settings.windows or 'all'} "
+                f"windows of {shape.positions} a document; natural log"
             ),
             "documents": settings.documents, "tokens": read[1],
         }  # fmt: skip
