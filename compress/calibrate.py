@@ -81,11 +81,22 @@ def linear_layers(block: nn.Module, chosen: Chosen = every_layer) -> dict[str, n
 
 @contextmanager
 def measuring(layers: dict[str, nn.Linear], statistic: type[Statistic]) -> Iterator[dict[str, Statistic]]:
-    """While open, every input of each layer is added to that layer's statistic."""
+    """While open, every input of each layer is added to that layer's statistic.
+
+    Layers that are handed the same tensor one after another, as query, key and value are, share the work on it.
+    """
     measured = {name: statistic(layer) for name, layer in layers.items()}
+    newest: list[tuple[Tensor, int, tuple[Tensor, ...]]] = []
 
     def adding(name: str) -> Callable[[nn.Module, tuple], None]:
-        return lambda _layer, args: measured[name].add(args[0])
+        def add(_layer: nn.Module, args: tuple) -> None:
+            if not newest or newest[0][0] is not args[0]:
+                flat = args[0].flatten(0, -2).float()
+                newest[:] = [(args[0], len(flat), statistic.of(flat))]
+            _, tokens, found = newest[0]
+            measured[name].take(found, tokens)
+
+        return add
 
     hooks = [layer.register_forward_pre_hook(adding(name)) for name, layer in layers.items()]
     try:

@@ -6,6 +6,7 @@ upper Cholesky factor of the inverse Hessian, what column i loses is spread over
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -20,15 +21,28 @@ MOST_DAMPING = 1.0
 
 
 class ColumnRule(Protocol):
-    """What becomes of each column."""
+    """What becomes of the columns."""
 
     def begin(self, columns: Tensor, start: int, end: int) -> None:
         """Told of all columns `[d_in, d_out]` as they are now, before those from `start` to `end` are compressed."""
         ...
 
-    def column(self, columns: Tensor, index: int) -> Tensor:
-        """The values `[d_out]` that take the place of one column."""
+    def run(self, columns: Tensor, first: int, spread: Tensor, lost: Tensor) -> None:
+        """Compress the columns from `first` on in place, as many as `lost` has rows.
+
+        What the i-th of them loses is written into `lost[i]`, and `spread[i, j]` of it is taken from each later j-th.
+        """
         ...
+
+
+def one_by_one(columns: Tensor, first: int, spread: Tensor, lost: Tensor, found: Callable[[int], Tensor]) -> None:
+    """`ColumnRule.run` for a rule that gives one column's values `[d_out]` at a time, by the column's number."""
+    own = columns[first : first + len(lost)]
+    for index in range(len(own)):
+        kept = found(first + index)
+        torch.sub(own[index], kept, out=lost[index])
+        own[index] = kept
+        own[index + 1 :].addr_(spread[index, index + 1 :], lost[index], alpha=-1)
 
 
 def inverse_factor(gram: Tensor, damping: float) -> tuple[Tensor, Tensor, float]:
@@ -89,29 +103,23 @@ def compensated(
     Args:
         weight: `[d_out, d_in]`.
         factor: of `inverse_factor`, `[d_in, d_in]`.
-        rule: called column by column, from the first.
+        rule: called run by run, from the first.
         block: how many columns are done before those after them are updated; changes the time and not the result.
         inner: the same within a block. Where a rule looks ahead, from a column to others of its block, it must be the
             first of an inner block. By default blocks have no inner ones.
     """
-    columns = weight.T.contiguous().clone()
-    factor = factor.to(columns.dtype)
-    diagonal = factor.diagonal().tolist()
+    columns = weight.T.clone(memory_format=torch.contiguous_format)
+    spread = (factor / factor.diagonal()[:, None]).to(columns.dtype)
     for start in range(0, len(columns), block):
         end = min(start + block, len(columns))
         rule.begin(columns, start, end)
-        errors = torch.empty_like(columns[start:end])
+        lost = torch.empty_like(columns[start:end])
         for first in range(start, end, inner or block):
             last = min(first + (inner or block), end)
-            for index in range(first, last):
-                found = rule.column(columns, index)
-                error = torch.sub(columns[index], found, out=errors[index - start]).div_(diagonal[index])
-                columns[index] = found
-                if index + 1 < last:
-                    columns[index + 1 : last].addr_(factor[index, index + 1 : last], error, alpha=-1)
+            own = lost[first - start : last - start]
+            rule.run(columns, first, spread[first:last, first:last], own)
             if last < end:
-                own = errors[first - start : last - start]
-                columns[last:end].addmm_(factor[first:last, last:end].T, own, alpha=-1)
+                columns[last:end].addmm_(spread[first:last, last:end].T, own, alpha=-1)
         if end < len(columns):
-            columns[end:].addmm_(factor[start:end, end:].T, errors, alpha=-1)
+            columns[end:].addmm_(spread[start:end, end:].T, lost, alpha=-1)
     return columns.T.contiguous()

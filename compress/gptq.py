@@ -9,15 +9,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from compress.compensate import BLOCK, INNER, compensated, damping_note, inverse_factor
+from compress.compensate import BLOCK, INNER, compensated, damping_note, inverse_factor, one_by_one
 from compress.layers import SimulatedLinear, WeightGrid
 from compress.methods import Method
-from compress.quantize import Grid, PerGroup, PerRow, PerTensor, check_bits, fit_grid, from_codes
+from compress.quantize import Grid, PerGroup, PerRow, PerTensor, check_bits, fit_grid, from_codes, to_codes
 from compress.size import Storage, element_bits
 from compress.statistics import GramMatrix, Statistic
 
 INDEX_BITS = 16
 """Of a column's group, where the order of columns has mixed them."""
+MOST_STEPS = 1e30
+"""Above it, columns are not counted in steps of their grid: where what others lost comes into a group of zeros, whose
+scale is the smallest there is, products of steps could overflow."""
 
 
 class Ranges(Enum):
@@ -52,8 +55,8 @@ class _Rounding:
         self.groups = (self.order if self.ranges is Ranges.STATIC else torch.arange(len(self.order))) // self.size
         self.group_of = self.groups.tolist()
         if self.ranges is Ranges.STATIC:
-            for group in range(-(-self.weight.shape[1] // self.size)):
-                self._fit(group, self.weight[:, group * self.size : (group + 1) * self.size])
+            for group in range(-(-len(self.order) // self.size)):
+                self._fit(group, self.weight[:, (self.groups == group).to(self.weight.device)])
 
     def _fit(self, group: int, members: Tensor) -> None:
         grid = fit_grid(members, self.bits, symmetric=self.symmetric)
@@ -66,16 +69,42 @@ class _Rounding:
         if self.ranges is Ranges.REFERENCE:
             self.stale = columns.clone()
 
-    def column(self, columns: Tensor, index: int) -> Tensor:
-        """Round one column; a group's first fits its grid."""
+    def run(self, columns: Tensor, first: int, spread: Tensor, lost: Tensor) -> None:
+        """Round a run of columns: in steps of their grid where they share one, which leaves little to do for each."""
+        own = columns[first : first + len(lost)]
+        if len(set(self.group_of[first : first + len(own)])) == 1:
+            grid = self._grid(columns, first)
+            steps = own / grid.scale
+            lowest, highest = steps.aminmax()
+            if -MOST_STEPS < float(lowest) and float(highest) < MOST_STEPS:
+                self._run_in_steps(steps, grid, first, spread, lost)
+                torch.mul(steps, grid.scale, out=own)
+                return
+        one_by_one(columns, first, spread, lost, lambda index: self._column(columns, index))
+
+    def _run_in_steps(self, steps: Tensor, grid: Grid, first: int, spread: Tensor, lost: Tensor) -> None:
+        codes = self.codes[first : first + len(steps)]
+        lowest, highest = grid.lowest - grid.zero_point, grid.highest - grid.zero_point
+        for index, (step, code, own) in enumerate(zip(steps, codes, lost, strict=True)):
+            torch.round(step, out=code).clamp_(lowest, highest)
+            torch.sub(step, code, out=own)
+            steps[index + 1 :].addr_(spread[index, index + 1 :], own, alpha=-1)
+        steps.copy_(codes)
+        codes += grid.zero_point
+        lost.mul_(grid.scale)
+
+    def _column(self, columns: Tensor, index: int) -> Tensor:
+        grid = self._grid(columns, index)
+        self.codes[index] = to_codes(columns[index], grid)
+        return from_codes(self.codes[index], grid)
+
+    def _grid(self, columns: Tensor, index: int) -> Grid:
+        """That of a column's group; the first column of a group to come fits it."""
         group = self.group_of[index]
         if group not in self.grids:
             source = columns if self.stale is None else self.stale
             self._fit(group, source[group * self.size : (group + 1) * self.size].T)
-        grid = self.grids[group]
-        torch.div(columns[index], grid.scale, out=self.codes[index])
-        self.codes[index].round_().add_(grid.zero_point).clamp_(grid.lowest, grid.highest)
-        return from_codes(self.codes[index], grid)
+        return self.grids[group]
 
 
 @dataclass(frozen=True)
@@ -121,28 +150,25 @@ def gptq(
     check_bits(bits)
     d_in = weight.shape[1]
     size = d_in if isinstance(grouping, PerRow) else grouping.size
-    order = torch.arange(d_in, device=weight.device)
+    order = None
     if activation_order:
         order = gram.diagonal().argsort(descending=True, stable=True)
-    factor, dead, used = inverse_factor(gram[order][:, order], damping)
-    weight = weight[:, order].masked_fill(dead, 0)
-    if ranges is Ranges.STATIC:
-        original = torch.empty_like(weight)
-        original[:, order] = weight
-        rule = _Rounding(original, bits, size, symmetric, ranges, order.cpu())
-    else:
-        rule = _Rounding(weight, bits, size, symmetric, ranges, order.cpu())
+        weight, gram = weight[:, order], gram[order][:, order]
+    factor, dead, used = inverse_factor(gram, damping)
+    if dead.any():
+        weight = weight.masked_fill(dead, 0)
+    rule = _Rounding(weight, bits, size, symmetric, ranges, torch.arange(d_in) if order is None else order.cpu())
     if ranges is not Ranges.REFERENCE:  # a group never lies across the end of a block
         block = max(1, block // size) * size if size < d_in else block
     # A group's range is taken when its first column is reached, so that one must begin an inner block.
     looks_ahead = ranges is Ranges.FRESH and size < d_in
     inner = INNER if not looks_ahead or size % INNER == 0 else min(size, block)
     found = compensated(weight, factor, rule, block=block, inner=inner)
-    back = order.argsort()
-    return Quantized(
-        found[:, back], rule.codes.T[:, back], torch.cat(rule.scales, 1), torch.cat(rule.zero_points, 1),
-        rule.groups.to(back.device)[back], used,
-    )  # fmt: skip
+    codes, groups = rule.codes.T, rule.groups.to(weight.device)
+    if order is not None:
+        back = order.argsort()
+        found, codes, groups = found[:, back], codes[:, back], groups[back]
+    return Quantized(found, codes, torch.cat(rule.scales, 1), torch.cat(rule.zero_points, 1), groups, used)
 
 
 @dataclass(frozen=True)

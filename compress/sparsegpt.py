@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from compress.compensate import BLOCK, INNER, compensated, damping_note, inverse_factor
+from compress.compensate import BLOCK, INNER, compensated, damping_note, inverse_factor, one_by_one
 from compress.layers import SimulatedLinear
 from compress.methods import Method
 from compress.prune import check_fraction, check_pattern, removed_count, smallest
@@ -38,8 +38,11 @@ class _Pruning:
         """What it costs to drop each weight (eq. 3): `w² / U_ii²`, `[columns, d_out]`."""
         return (columns[start:end] / self.diagonal[start:end, None]).square()
 
-    def column(self, columns: Tensor, index: int) -> Tensor:
-        """One column without its pruned weights, rounded if asked."""
+    def run(self, columns: Tensor, first: int, spread: Tensor, lost: Tensor) -> None:
+        """Take the pruned weights out, and round the others if asked."""
+        one_by_one(columns, first, spread, lost, lambda index: self._column(columns, index))
+
+    def _column(self, columns: Tensor, index: int) -> Tensor:
         if self.n_of_m is not None and index % self.n_of_m[1] == 0:
             n, m = self.n_of_m
             scores = self._scores(columns, index, index + m)

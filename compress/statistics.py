@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
 
-class Statistic(Protocol):
-    """Something summed over the inputs of one layer."""
+class Statistic(ABC):
+    """Something summed over the inputs of one layer.
 
+    What a batch comes to is worked out apart from the sum, so that layers that read the same inputs share that work.
+    """
+
+    tokens: int = 0
+    """How many were taken in."""
+
+    @abstractmethod
     def __init__(self, layer: nn.Linear) -> None: ...
 
-    def add(self, inputs: Tensor) -> None:
-        """Take in the inputs `[..., d_in]` of one batch."""
-        ...
+    @staticmethod
+    @abstractmethod
+    def of(inputs: Tensor) -> tuple[Tensor, ...]:
+        """What one batch's inputs `[tokens, d_in]` float32 come to."""
 
+    @abstractmethod
+    def _sum(self, found: tuple[Tensor, ...]) -> None: ...
 
-class SquaredInputs:
-    """The sum over tokens of each input's square, `[d_in]` float32, and how many tokens there were."""
-
-    def __init__(self, layer: nn.Linear) -> None:
-        self.sum = torch.zeros(layer.in_features, device=layer.weight.device)
-        self.tokens = 0
+    def take(self, found: tuple[Tensor, ...], tokens: int) -> None:
+        """Take in what that many tokens came to."""
+        self._sum(found)
+        self.tokens += tokens
 
     def add(self, inputs: Tensor) -> None:
         """Take in the inputs `[..., d_in]` of one batch."""
         flat = inputs.flatten(0, -2).float()
-        self.sum += flat.square().sum(0)
-        self.tokens += len(flat)
+        self.take(self.of(flat), len(flat))
+
+
+class SquaredInputs(Statistic):
+    """The sum over tokens of each input's square, `[d_in]` float32, and how many tokens there were."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.sum = torch.zeros(layer.in_features, device=layer.weight.device)
+
+    @staticmethod
+    def of(inputs: Tensor) -> tuple[Tensor, ...]:
+        """`[d_in]`."""
+        return (inputs.square().sum(0),)
+
+    def _sum(self, found: tuple[Tensor, ...]) -> None:
+        self.sum += found[0]
 
     @property
     def mean(self) -> Tensor:
@@ -43,40 +65,47 @@ PARTS = 4
 """Runs of inputs between which products are taken: the matrix is symmetric, and 6 of its 16 parts mirror others."""
 
 
-class GramMatrix:
-    """The sum over tokens of x xᵀ, `[d_in, d_in]` float64, and how many tokens there were."""
+class GramMatrix(Statistic):
+    """The sum over tokens of x xᵀ, `[d_in, d_in]` float64, and how many tokens there were.
+
+    Batches are multiplied in float32 and summed in float64.
+    """
 
     def __init__(self, layer: nn.Linear) -> None:
         self._upper = torch.zeros(layer.in_features, layer.in_features, dtype=torch.float64, device=layer.weight.device)
-        self.tokens = 0
 
     @property
     def sum(self) -> Tensor:
         """The whole matrix."""
         return self._upper.triu() + self._upper.triu(1).T
 
-    def add(self, inputs: Tensor) -> None:
-        """Take in the inputs `[..., d_in]` of one batch: multiplied in float32, summed over batches in float64."""
-        flat = inputs.flatten(0, -2).float()
-        size = -(-flat.shape[1] // PARTS)
-        for start in range(0, flat.shape[1], size):
-            rows = slice(start, start + size)
-            self._upper[rows, start:] += flat[:, rows].T @ flat[:, start:]
-        self.tokens += len(flat)
+    @staticmethod
+    def of(inputs: Tensor) -> tuple[Tensor, ...]:
+        """Runs of rows, each from its own diagonal on: `[d_in / 4, d_in - start]`."""
+        size = -(-inputs.shape[1] // PARTS)
+        starts = range(0, inputs.shape[1], size)
+        return tuple(inputs[:, start : start + size].T @ inputs[:, start:] for start in starts)
+
+    def _sum(self, found: tuple[Tensor, ...]) -> None:
+        start = 0
+        for part in found:
+            self._upper[start : start + len(part), start:] += part
+            start += len(part)
 
 
-class LargestInputs:
+class LargestInputs(Statistic):
     """The largest magnitude of each input, `[d_in]`, and how many tokens there were."""
 
     def __init__(self, layer: nn.Linear) -> None:
         self.largest = torch.zeros(layer.in_features, device=layer.weight.device)
-        self.tokens = 0
 
-    def add(self, inputs: Tensor) -> None:
-        """Take in the inputs `[..., d_in]` of one batch."""
-        flat = inputs.flatten(0, -2).float()
-        self.largest = torch.maximum(self.largest, flat.abs().amax(0))
-        self.tokens += len(flat)
+    @staticmethod
+    def of(inputs: Tensor) -> tuple[Tensor, ...]:
+        """`[d_in]`."""
+        return (inputs.abs().amax(0),)
+
+    def _sum(self, found: tuple[Tensor, ...]) -> None:
+        self.largest = torch.maximum(self.largest, found[0])
 
 
 class GramAndMagnitude(GramMatrix):
@@ -86,7 +115,11 @@ class GramAndMagnitude(GramMatrix):
         super().__init__(layer)
         self.magnitude = torch.zeros(layer.in_features, dtype=torch.float64, device=layer.weight.device)
 
-    def add(self, inputs: Tensor) -> None:
-        """Take in the inputs `[..., d_in]` of one batch."""
-        super().add(inputs)
-        self.magnitude += inputs.flatten(0, -2).float().abs().sum(0)
+    @staticmethod
+    def of(inputs: Tensor) -> tuple[Tensor, ...]:
+        """The Gram matrix's runs, and `[d_in]`."""
+        return (*GramMatrix.of(inputs), inputs.abs().sum(0))
+
+    def _sum(self, found: tuple[Tensor, ...]) -> None:
+        super()._sum(found[:-1])
+        self.magnitude += found[-1]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from compress.compensate import compensated, inverse_factor
+from compress.compensate import compensated, inverse_factor, one_by_one
 from compress.gptq import GPTQ, Ranges, gptq
 from compress.methods import RoundToNearest
 from compress.prune import smallest
@@ -237,7 +237,7 @@ def test_compensation_is_exact_for_a_rule_that_keeps():
         def begin(self, columns, start, end):
             assert 0 <= start < end <= len(columns)
 
-        def column(self, columns, index):
-            return columns[index].clone()
+        def run(self, columns, first, spread, lost):
+            one_by_one(columns, first, spread, lost, lambda index: columns[index].clone())
 
     torch.testing.assert_close(compensated(weight, inverse_factor(gram, 0.01)[0], Keep(), block=7), weight)

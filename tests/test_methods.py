@@ -18,7 +18,7 @@ from compress.methods import (
     WandaPruning,
 )
 from compress.quantize import PerGroup, PerRow, PerTensor, fake_quantize
-from compress.statistics import SquaredInputs
+from compress.statistics import GramMatrix, SquaredInputs
 from compress.swap import apply, compressed
 from models.load import find_blocks
 
@@ -119,6 +119,30 @@ def test_statistics_in_two_parts_are_statistics_in_one(tokens):
     assert parts.tokens == whole.tokens == 20
     torch.testing.assert_close(parts.mean, whole.mean, rtol=1e-6, atol=0)
     torch.testing.assert_close(whole.sum, values.double().square().sum((0, 1)).float(), rtol=1e-6, atol=0)
+
+
+def test_layers_that_read_the_same_tensor_share_the_work_and_nothing_else(tiny, tokens, monkeypatch):
+    block = find_blocks(tiny)[0]
+    layers, alone, calls = linear_layers(block), {}, []
+    hooks_on = [
+        layer.register_forward_pre_hook(lambda _l, args, name=name: alone.setdefault(name, []).append(args[0].clone()))
+        for name, layer in layers.items()
+    ]
+    of = GramMatrix.of
+    monkeypatch.setattr(GramMatrix, "of", staticmethod(lambda inputs: (calls.append(1), of(inputs))[1]))
+    with torch.no_grad(), measuring(layers, GramMatrix) as measured:
+        for batch in block_inputs(run(tiny), block, tokens.split(2)):
+            batch.through(block)
+    for hook in hooks_on:
+        hook.remove()
+    batches = len(alone[next(iter(alone))])
+    assert batches == len(tokens.split(2)) and len(calls) == batches * 4, "attention's in and out, the MLP's in and out"
+    for name, layer in layers.items():
+        expected = GramMatrix(layer)
+        for inputs in alone[name]:
+            expected.add(inputs)
+        assert measured[name].tokens == expected.tokens
+        torch.testing.assert_close(measured[name].sum, expected.sum, rtol=0, atol=0)
 
 
 def test_hooks_come_off_and_layers_come_back_after_an_error(tiny, tokens):
