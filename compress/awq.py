@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from compress.layers import SimulatedLinear
+from compress.layers import SimulatedLinear, WeightGrid
 from compress.methods import Method
-from compress.quantize import Grouping, PerGroup, check_bits, fake_quantize
+from compress.quantize import Grouping, PerGroup, check_bits, fake_quantize, fit_grid, from_codes, to_codes
 from compress.size import Storage, element_bits
 from compress.statistics import GramAndMagnitude, Statistic
 
@@ -79,39 +79,21 @@ def clip(weight: Tensor, gram: Tensor, *, bits: int, size: int) -> Tensor:
     return found
 
 
-@torch.no_grad()
-def fold(norm: nn.Module, layers: list[nn.Linear], scale: Tensor) -> None:
-    """Multiply the layers' weights by an input scale and divide the norm before them by it: outputs stay the same.
-
-    Args:
-        norm: with a `weight` and perhaps a `bias`, whose output is the layers' input and goes nowhere else.
-        layers: all that read it.
-        scale: `[d_in]`, above 0.
-
-    Raises:
-        ValueError: a scale that is not above 0 or of another size.
-    """
-    if scale.ndim != 1 or not (scale > 0).all() or any(layer.in_features != len(scale) for layer in layers):
-        raise ValueError(f"a scale of {tuple(scale.shape)} does not fit; it must be above 0, one number an input")
-    for name in ("weight", "bias"):
-        parameter = getattr(norm, name, None)
-        if parameter is not None:
-            parameter.div_(scale.to(parameter))
-    for layer in layers:
-        layer.weight.mul_(scale.to(layer.weight))
-
-
 @dataclass(frozen=True)
 class AWQ(Method):
     """Round weights after scaling by the inputs' size, with clipped ranges.
 
     Layers of a block that read the same inputs share a scale, as folding it into the norm before them demands. The
     error is that of each layer's own output (the authors take that of the attention for its three projections).
+
+    A scale is taken out of the rounded weight again. With `before` (of `compress.fold.producers`) it stays with the
+    inputs, to be folded, so that weights lie on a grid; layers that are not in it are only clipped and rounded.
     """
 
     bits: int
     grouping: PerGroup = field(default_factory=lambda: PerGroup(128))
     clipped: bool = True
+    before: Mapping[str, str] | None = field(default=None, hash=False)
     scales: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
     """By layer; filled in for each block."""
     statistic: ClassVar[type[Statistic] | None] = GramAndMagnitude
@@ -128,6 +110,9 @@ class AWQ(Method):
         for name, layer in layers.items():
             if name in scales:
                 continue
+            if self.before is not None and name not in self.before:
+                scales[name] = torch.ones(layer.in_features, device=layer.weight.device)
+                continue
             own = _moments(statistics.get(name), name)
             shared = [
                 other
@@ -138,7 +123,7 @@ class AWQ(Method):
             gram, magnitude = own.sum.float(), (own.magnitude / own.tokens).float()
             scale, _ = search_scale(weights, gram, magnitude, bits=self.bits, grouping=self.grouping)
             scales.update(dict.fromkeys(shared, scale.to(layer.weight.device)))
-        return AWQ(self.bits, self.grouping, self.clipped, scales)
+        return replace(self, scales=scales)
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str = "") -> SimulatedLinear:
         """The layer with its weight rounded after scaling, and the scale taken out again."""
@@ -150,13 +135,21 @@ class AWQ(Method):
         scaled = weight * scale
         if self.clipped:
             scaled = clip(scaled, own.sum.float() / torch.outer(scale, scale), bits=self.bits, size=self.grouping.size)
-        found = _rounded(scaled, self.bits, self.grouping) / scale
-        width, groups = element_bits(layer.weight), self.grouping.cut(weight)[..., 0].numel()
+        groups = self.grouping.cut(scaled)
+        grid = fit_grid(groups, self.bits, symmetric=False)
+        found = self.grouping.join(from_codes(to_codes(groups, grid), grid), weight.shape[1])
+        width, count = element_bits(layer.weight), grid.scale.numel()
         storage = Storage(
-            weight.numel(), value_bits=weight.numel() * self.bits, scale_bits=groups * width + len(scale) * width,
-            zero_point_bits=groups * self.bits, held_bits=weight.numel() * width,
+            weight.numel(), value_bits=weight.numel() * self.bits, scale_bits=count * width + len(scale) * width,
+            zero_point_bits=count * self.bits, held_bits=weight.numel() * width,
         )  # fmt: skip
-        return SimulatedLinear(found.to(layer.weight.dtype), layer.bias, storage=storage)
+        if self.before is None:
+            return SimulatedLinear((found / scale).to(layer.weight.dtype), layer.bias, storage=storage)
+        kept = WeightGrid(self.bits, self.grouping.size, False, grid.scale[..., 0], grid.zero_point[..., 0])
+        return SimulatedLinear(
+            found.to(layer.weight.dtype), layer.bias, storage=storage, grid=kept,
+            input_scale=None if (scale == 1).all() else scale,
+        )  # fmt: skip
 
 
 def _moments(statistic: Statistic | None, name: str) -> GramAndMagnitude:

@@ -59,6 +59,10 @@ class Method(ABC):
         """The method to call on the layers of one block, by their names in it, after a look at what was measured."""
         return self
 
+    def settings(self, block: nn.Module, layers: Mapping[str, nn.Module]) -> list[tuple[nn.Module, str, int]]:
+        """What else a block must be told once `layers` take their places: modules, their attributes and the values."""
+        return []
+
 
 def _pruned(layer: nn.Linear, mask: Tensor, *, index_bits: int | None = None) -> SimulatedLinear:
     weight = layer.weight.detach().masked_fill(mask, 0)

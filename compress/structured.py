@@ -5,7 +5,7 @@ LLM-Pruner's coupled groups (Ma et al. 2023, §3.1) with Wanda's measure of impo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -48,15 +48,34 @@ def mlp_layers(layers: Mapping[str, nn.Linear]) -> tuple[str, list[str]]:
     raise ValueError(f"no MLP among {', '.join(layers)}: no layer that others feed through a wider space")
 
 
-HEADS = ("q_proj", "k_proj", "v_proj", "o_proj")
+PROJECTIONS = (
+    (("q_proj", "k_proj", "v_proj"), ("o_proj", "out_proj")),
+    (("attn.c_attn",), ("attn.c_proj",)),
+)
+"""What attention's layers are called: query, key and value, or the one that is all three; and the one out."""
+
+
+def attention_layers(layers: Mapping[str, nn.Linear]) -> tuple[list[str], str]:
+    """The projections into a block's attention (query, key, value, or one that is all three), and that out of it.
+
+    Raises:
+        ValueError: none that are known by name.
+    """
+    for kinds, outs in PROJECTIONS:
+        into = [name for kind in kinds for name in layers if name.endswith(kind)]
+        out = [name for kind in outs for name in layers if name.endswith(kind)]
+        if len(into) == len(kinds) and len(out) == 1:
+            return into, out[0]
+    known = "; ".join(f"{', '.join(into)} and {' or '.join(out)}" for into, out in PROJECTIONS)
+    raise ValueError(f"heads can be dropped where a block has {known}; this has {', '.join(layers)}")
 
 
 @dataclass(frozen=True)
 class StructuredPruning(Method):
     """Drop the least important MLP channels, and whole groups of attention heads where `head_width` is given.
 
-    Heads that share keys and values go together. Heads can be dropped where attention takes their number from the
-    projections' widths (the Llama family); MLP channels anywhere.
+    Heads that share keys and values go together. Attention that keeps their number (OPT) or width (GPT-2) besides its
+    projections is told of it.
     """
 
     fraction: float
@@ -88,17 +107,29 @@ class StructuredPruning(Method):
     def _heads(
         self, layers: Mapping[str, nn.Linear], statistics: Mapping[str, Statistic], width: int
     ) -> dict[str, Kept]:
-        names = {kind: name for name in layers for kind in HEADS if name.endswith(kind)}
-        if set(names) != set(HEADS):
-            raise ValueError(f"heads can be dropped where a block has {', '.join(HEADS)}; this has {', '.join(layers)}")
-        shared = layers[names["k_proj"]].out_features // width
-        size = layers[names["q_proj"]].out_features // shared
-        queries = self._stay(_importance(layers, statistics, names["o_proj"]), size)
+        into, out = attention_layers(layers)
+        if len(into) == 1:
+            stay = self._stay(_importance(layers, statistics, out), width)
+            return {into[0]: Kept(outputs=stay.repeat(3)), out: Kept(inputs=stay)}
+        query, key, value = into
+        shared = layers[key].out_features // width
+        size = layers[query].out_features // shared
+        queries = self._stay(_importance(layers, statistics, out), size)
         keys = queries.view(shared, size)[:, 0].repeat_interleave(width)
         return {
-            names["q_proj"]: Kept(outputs=queries), names["o_proj"]: Kept(inputs=queries),
-            names["k_proj"]: Kept(outputs=keys), names["v_proj"]: Kept(outputs=keys),
+            query: Kept(outputs=queries), out: Kept(inputs=queries),
+            key: Kept(outputs=keys), value: Kept(outputs=keys),
         }  # fmt: skip
+
+    def settings(self, block: nn.Module, layers: Mapping[str, nn.Module]) -> list[tuple[nn.Module, str, int]]:
+        """The heads that attention has now, and the width at which GPT-2 cuts query, key and value apart."""
+        if self.head_width is None:
+            return []
+        into, _ = attention_layers(dict(_linear(layers)))
+        outputs = dict(_linear(layers))[into[0]].out_features // (3 if len(into) == 1 else 1)
+        known = {"num_heads": outputs // self.head_width, "split_size": outputs}
+        attention = block.get_submodule(into[0].rpartition(".")[0])
+        return [(attention, name, value) for name, value in known.items() if hasattr(attention, name)]
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str = "") -> SimulatedLinear:
         """The layer with fewer outputs or inputs; layers that belong to no dropped group stay as they are."""
@@ -112,6 +143,10 @@ class StructuredPruning(Method):
             weight = weight[:, stay.inputs]
         bits = weight.numel() * element_bits(weight)
         return SimulatedLinear(weight.contiguous(), bias, storage=Storage(layer.weight.numel(), bits, held_bits=bits))
+
+
+def _linear(layers: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Linear]]:
+    return ((name, layer) for name, layer in layers.items() if isinstance(layer, nn.Linear))
 
 
 def _importance(layers: Mapping[str, nn.Linear], statistics: Mapping[str, Statistic], name: str) -> Tensor:

@@ -46,6 +46,7 @@ class Compression:
     compressed: list[CompressedLayer] = field(default_factory=list)
     skipped: list[SkippedModule] = field(default_factory=list)
     _originals: list[tuple[nn.Module, str, nn.Module]] = field(default_factory=list, repr=False)
+    _settings: list[tuple[nn.Module, str, object]] = field(default_factory=list, repr=False)
 
     @property
     def storage(self) -> Storage:
@@ -68,8 +69,15 @@ class Compression:
             CompressedLayer(f"{prefix}.{name}", layer.sparsity(), layer.storage, getattr(layer, "note", ""))
         )
 
+    def tell(self, module: nn.Module, attribute: str, value: object) -> None:
+        """Set an attribute and remember what it was."""
+        self._settings.append((module, attribute, getattr(module, attribute)))
+        setattr(module, attribute, value)
+
     def undo(self) -> None:
-        """Put the original layers back, the same objects. Doing it twice does nothing more."""
+        """Put the original layers and attributes back, the same objects. Doing it twice does nothing more."""
+        while self._settings:
+            setattr(*self._settings.pop())
         while self._originals:
             block, name, original = self._originals.pop()
             block.set_submodule(name, original)
@@ -125,6 +133,8 @@ def apply(
                 kept.save(index, compressed)
         for name, layer in compressed.items():
             outcome.swap(blocks[index], str(index), name, layer)
+        for module, attribute, value in rule.settings(blocks[index], compressed):  # type: ignore[arg-type]
+            outcome.tell(module, attribute, value)
         bar.update()
 
     try:

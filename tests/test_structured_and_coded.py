@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from compress.calibrate import linear_layers
 from compress.deep_compression import Coded, DeepCompression, canonical_codes, code, code_lengths, decode, shared_values
-from compress.structured import StructuredPruning, mlp_layers
+from compress.structured import StructuredPruning, attention_layers, mlp_layers
 from compress.swap import apply
+from models.load import find_blocks
 
 
 def llama(seed=0):
@@ -60,6 +62,28 @@ def test_smaller_matrices_equal_zeroed_ones(head_width):
 
 def _rows(whole, part):
     return (whole[:, None] == part[None]).all(-1).any(1)
+
+
+@torch.no_grad()
+def test_heads_go_whole_in_every_family(tiny, tokens):
+    """Any family's attention with fewer heads is the whole one with those heads' outputs unread."""
+    blocks, width = find_blocks(tiny), tiny.config.hidden_size // tiny.config.num_attention_heads
+    zeroed, before = copy.deepcopy(tiny), tiny(tokens).logits
+    found = apply(
+        StructuredPruning(0.5, width), blocks, forward=lambda t: tiny(input_ids=t, use_cache=False), batches=[tokens]
+    )
+    for small, whole in zip(blocks, find_blocks(zeroed), strict=True):
+        layers, dense = linear_layers(small), linear_layers(whole)
+        (down, _), (into, out) = mlp_layers(dense), attention_layers(dense)
+        for name in (down, out):
+            kept = _rows(dense[name].weight.T, layers[name].weight.T)
+            assert 0 < kept.sum() < len(kept) and (name == down or len(kept.view(-1, width).unique(dim=1).T) == 1)
+            dense[name].weight[:, ~kept] = 0
+        fused = 3 if len(into) == 1 else 1
+        assert layers[into[0]].out_features == fused * layers[out].in_features < dense[into[0]].out_features
+    torch.testing.assert_close(tiny(tokens).logits, zeroed(tokens).logits)
+    found.undo()
+    assert torch.equal(tiny(tokens).logits, before)
 
 
 def test_the_least_important_channels_go():
