@@ -9,6 +9,7 @@ from dataclasses import asdict
 import pytest
 
 from bench import evidence, pages, report
+from bench.settings import SCALES as SCALE_NAMES
 from bench.settings import add_options, report_folder, settings
 from bench.verdicts import Verdict
 
@@ -71,15 +72,25 @@ def pytest_runtest_makereport(
     return found
 
 
+def _row_name(item: pytest.Item) -> str:
+    """That of the row a test would have left: its parameter `row`, or its id without the scale."""
+    own = getattr(item, "callspec", None)
+    if own is not None and isinstance(own.params.get("row"), str):
+        return own.params["row"]
+    scale = "|".join(sorted(SCALE_NAMES, key=len, reverse=True))
+    found = re.search(rf"\[(?:(?:{scale})-)?(.+?)(?:-(?:{scale}))?\]$", item.name)
+    return found[1] if found else ""
+
+
 def _not_run(item: pytest.Item, found: pytest.TestReport) -> evidence.Row | None:
     """A row for a test that was skipped, unless that is for want of its scale's device."""
     marker, lab = item.get_closest_marker("claim"), getattr(item, "funcargs", {}).get("lab")
-    name = re.search(r"\[(?:(?:embedded|gpu|paper)-)?(.+?)(?:-(?:embedded|gpu|paper))?\]$", item.name)
-    if marker is None or lab is None or name is None:
+    name = _row_name(item)
+    if marker is None or lab is None or not name:
         return None
     reason = found.longrepr[2] if isinstance(found.longrepr, tuple) else str(found.longrepr)
     return evidence.Row(
-        name[1], marker.args[0], Verdict.NOT_RUN.value, reason.removeprefix("Skipped: "), scale=lab.settings.scale,
+        name, marker.args[0], Verdict.NOT_RUN.value, reason.removeprefix("Skipped: "), scale=lab.settings.scale,
         model=lab.decoder.name, model_sha256=lab.decoder.sha256,
     )  # fmt: skip
 

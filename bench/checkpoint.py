@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from bench.divergence import NAMES, compare
 from bench.lab import Array, Lab
+from bench.perplexity import Perplexity
+from bench.protocols import PROTOCOLS, protocol_lines, scores
 from bench.statistics import Interval, difference_ratio, growth
 from bench.survey_lab import SurveyLab
 from models.errors import InputError
@@ -94,10 +96,12 @@ class CheckpointLab:
         self.name = lab.settings.compressed
         self.sha256 = ""
         self.sizes: dict[str, int] = {}
+        self.under: dict[str, tuple[Perplexity | str, Perplexity | str]] = {}
+        """By protocol: the checkpoint's perplexity and the dense model's."""
 
     @cached_property
     def judged(self) -> Judged:
-        """Both models' predictions; a second pass is made of neither."""
+        """Both models' predictions on the same windows in one pass each; perplexity protocols read their own."""
         dense = self.survey.dense
         compressed = load(self.name, device=self.lab.settings.device)
         self.sha256 = compressed.sha256
@@ -111,6 +115,9 @@ class CheckpointLab:
             "bytes on disk, dense": weight_bytes(self.lab.decoder.name),
             "bytes in memory, dense": held_bytes(self.lab.decoder.model),
         }  # fmt: skip
+        lines = protocol_lines(self.lab, self.survey.settings.protocol_tokens)
+        both = scores(compressed, lines), scores(self.lab.decoder, lines)
+        self.under = {name: (both[0][name], both[1][name]) for name in PROTOCOLS}
         parts: dict[str, list[Array]] = {name: [] for name in NAMES}
         with self.lab.progress.variant(self.name, windows.numel()) as advance, torch.inference_mode():
             for number, window in enumerate(windows):

@@ -22,6 +22,7 @@ from bench.small_models_settings import PROTOCOLS as SMALL_MODELS
 from bench.small_models_sources import documents_and_task
 from bench.statistics import Interval, mean
 from bench.survey_lab import SurveyLab
+from bench.survey_paper import OPTLab
 from bench.survey_settings import SURVEY_SETTINGS
 from bench.verdicts import Region, Verdict, judge
 from conftest import ROWS
@@ -103,6 +104,18 @@ def paper(request: pytest.FixtureRequest, lab: Lab) -> PaperLab:
     try:
         found = once(request, ("paper", id(lab)), lambda: PaperLab(lab))
         _ = found.texts
+    except InputError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    return found
+
+
+@pytest.fixture
+def opt(request: pytest.FixtureRequest, lab: Lab) -> OPTLab:
+    """The survey's own model and texts."""
+    settings = SURVEY_SETTINGS[lab.settings.scale, lab.settings.effort]
+    try:
+        found = once(request, ("opt", id(lab)), lambda: OPTLab(lab, settings))
+        _ = found.lines, found.calibration
     except InputError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     return found

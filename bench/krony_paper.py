@@ -7,7 +7,7 @@ Everything comes from the hub, or from one folder (`--data-dir`) with `openwebte
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +17,15 @@ import datasets
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bench.harness import harness
+from bench.hub import hub_rows, wikitext_lines
 from bench.lab import Arrays, Lab
 from bench.perplexity import (
     HUGGINGFACE,
     KRONY,
+    LAMBADA,
     Perplexity,
     last_words,
-    lines_of,
-    lm_eval_wikitext,
     passages_of,
     perplexity,
 )
@@ -77,26 +78,20 @@ class PaperLab:
     def _file(self, name: str) -> Path | None:
         return None if self.lab.settings.data_dir is None else self.lab.settings.data_dir / name
 
-    def _rows(self, name: str, read: Callable[[Path], list[str]], source: str, config: str) -> list[str]:
-        """A test text from the folder, or from the hub."""
-        path = self._file(name)
-        return [row["text"] for row in _hub(source, config, "test")] if path is None else read(path)
-
     @cached_property
     def texts(self) -> dict[str, list[str]]:
         """Lines of each WikiText test set, and LAMBADA's passages as the lines of a text."""
-        found = {
-            name: self._rows(f"{config}-test.txt", lines_of, "Salesforce/wikitext", config)
-            for name, config in TEXTS.items()
-        }
-        passages = self._rows("lambada-openai-test.jsonl", passages_of, "EleutherAI/lambada_openai", "default")
-        return found | {"lambada": passages}
+        folder = self.lab.settings.data_dir
+        found = {name: wikitext_lines(config, folder) for name, config in TEXTS.items()}
+        if folder is not None:
+            return found | {"lambada": passages_of(folder / LAMBADA)}
+        return found | {"lambada": [row["text"] for row in hub_rows("EleutherAI/lambada_openai", "default", "test")]}
 
     def raw_perplexity(self) -> float:
         """The dense model's on raw WikiText-2 under the Hugging Face protocol."""
 
         def run() -> Arrays:
-            lines = self._rows("wikitext-2-raw-test.txt", lines_of, "Salesforce/wikitext", "wikitext-2-raw-v1")
+            lines = wikitext_lines("wikitext-2-raw-v1", self.lab.settings.data_dir)
             decoder = self.lab.decoder
             return {"token": np.array([perplexity(decoder.model, decoder.tokenizer, lines, HUGGINGFACE).token])}
 
@@ -167,7 +162,7 @@ class PaperLab:
             }  # fmt: skip
         found["lambada"] = np.array([last_words(model, tokenizer, self.texts["lambada"]).accuracy])
         pages = "".join(self.texts["wikitext-2"]).split("\n = ")[:PAGES]
-        words = lm_eval_wikitext(model, tokenizer, [page for page in pages if page.strip()])
+        words = harness(model, tokenizer, [page for page in pages if page.strip()])
         return found | {"lm_eval": np.array(list(words.values()))}
 
     def origin(self, text: str) -> dict:
@@ -180,21 +175,11 @@ class PaperLab:
         }  # fmt: skip
 
 
-def _hub(name: str, config: str | None, split: str, **options: Any) -> Iterable[Any]:
-    try:
-        return datasets.load_dataset(name, config, split=split, **options)
-    except (OSError, ValueError) as error:  # a dataset that is not found is an OSError too
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"the hub does not give {name} ({reason}); give --data-dir with a folder that holds the papers' data"
-        ) from error
-
-
 def _training_texts(path: Path | None) -> Iterator[str]:
     if path is not None:
         yield from (document.text for document in read_documents(path))
     else:
-        yield from (row["text"] for row in _hub("Skylion007/openwebtext", None, "train", streaming=True))
+        yield from (row["text"] for row in hub_rows("Skylion007/openwebtext", None, "train", streaming=True))
 
 
 def _cut(path: Path | None, tokenizer: PreTrainedTokenizerBase, wanted: int) -> Iterator[dict[str, list[int]]]:

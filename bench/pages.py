@@ -38,6 +38,8 @@ CONTROLS = frozenset(
         "LC2-magnitude-relative",
         "LC2-wanda-relative",
         "KP5-healed-van-loan-over-fit",
+        "KP5-healed-van-loan-over-fit-95M",
+        "KP6-healed-4-terms-over-fit",
         "SL10-2048",
         "SL7-spread-equal-settings-mini",
         "SL7-spread-equal-settings-tiny",
@@ -105,38 +107,51 @@ def overview(name: str, found: Evidence) -> str:
     links = ", ".join(f"[{key}]({stem}.md)" for key, stem in BUILT.items())
     return (
         f"# {name}\n\nPages: {links}, [instrument](instrument.md). All numbers are in `{FILE}`.\n\n"
-        f"{_runs(found)}\n\n{table(lines, ['claim', 'the paper says', 'verdict'])}\n"
+        f"{_runs(found, found.rows.values())}\n\n{table(lines, ['claim', 'the paper says', 'verdict'])}\n"
     )
 
 
-def _runs(found: Evidence) -> str:
-    rows = found.rows.values()
-    models = sorted({f"`{row.model}` (sha256 {row.model_sha256[:12]})" for row in rows})
-    texts = sorted({f"{row.text} (sha256 {row.text_sha256[:12]})" for row in rows})
+def _runs(found: Evidence, rows: Iterable[Row]) -> str:
+    """What a page's rows were measured on, by which runs."""
+    rows = [row for row in rows if row.verdict != Verdict.NOT_RUN.value]
+    models = [f"`{name}` (sha256 {digest[:12]})" for name, digest in _pairs(rows, "model") if digest]
+    made = [f"{name}" for name, digest in _pairs(rows, "model") if not digest]
+    texts = [f"{name} (sha256 {digest[:12]})" for name, digest in _pairs(rows, "text") if digest]
     protocols = sorted({row.protocol for row in rows if row.protocol})
     documents = sorted({row.documents for row in rows if row.documents})
-    runs = [
+    lines = [
+        f"- models: {'; '.join([*models, *made]) or 'none'}",
+        f"- texts: {'; '.join(texts) or 'none'}; {'/'.join(map(str, documents)) or 'no'} scored documents or windows",
+        *(f"- protocol: {protocol}" for protocol in protocols),
+        "- intervals: 95 %, over documents unless a row says otherwise",
+    ]
+    runs = {row.run for row in rows}
+    lines += [
         f"- run {run['started']}: commit {run['commit']}, code {run['code']}, torch {run['torch']}, transformers "
         f"{run['transformers']}, Python {run['python']}, {run['gpu'] or run['machine']}, {run['dtype']}, "
         f"TF32 {'on' if run['tf32'] else 'off'}, effort {run['options'].get('effort', '?')}"
-        for run in found.runs.values()
+        for name, run in found.runs.items()
+        if name in runs
     ]
     note = ""
-    if "smollm2" in " ".join(models):
+    if any("smollm2" in model for model in models):
         note = (
-            "\n\nThis model's weights come dequantized from Q4_1, a grid of groups of 32 with a minimum: an\n"
+            "\n\nSmolLM2's weights come dequantized from Q4_1, a grid of groups of 32 with a minimum: an\n"
             "asymmetric 4-bit quantizer in groups of 32 would find them nearly lossless, so groups of 64 are used."
         )
-    return (
-        f"Model: {'; '.join(models)}. Text: {'; '.join(texts)}, {'/'.join(map(str, documents))} scored documents.\n"
-        f"Protocol: {'; '.join(protocols)}.\nIntervals: 95 %, over documents.\n\n" + "\n".join(runs) + note
-    )
+    return "\n".join(lines) + note
+
+
+def _pairs(rows: Iterable[Row], name: str) -> list[tuple[str, str]]:
+    return sorted({(getattr(row, name), getattr(row, f"{name}_sha256")) for row in rows if getattr(row, name)})
 
 
 def paper_page(paper: Paper, found: Evidence, drawn: Iterable[str], more: Iterable[str] = ()) -> str:
     """A paper's claims: what it says, what was measured, the verdict; then its own sections, plots and curves."""
-    parts = [f"# {paper.title}\n\nThe paper measured {paper.models}.\n\n{_runs(found)}"]
-    for claim in (claim for claim in CLAIMS.values() if claim.paper is paper):
+    claims = [claim for claim in CLAIMS.values() if claim.paper is paper]
+    own = [row for claim in claims for row in rows_of(found, claim.id)]
+    parts = [f"# {paper.title}\n\nThe paper measured {paper.models}.\n\n{_runs(found, own)}"]
+    for claim in claims:
         rows = rows_of(found, claim.id)
         if not rows:
             continue
@@ -221,7 +236,8 @@ def _curves(rows: Iterable[Row]) -> str:
 
 def instrument_page(found: Evidence) -> str:
     """What the instrument can see, and how often its verdicts are wrong."""
-    parts = [f"# The instrument\n\n{_runs(found)}"]
+    own = [row for claim in ("INSTRUMENT", "VERDICTS") for row in rows_of(found, claim)]
+    parts = [f"# The instrument\n\n{_runs(found, own)}"]
     titles = {"INSTRUMENT": "Noise and positive control", "VERDICTS": "Errors of the verdict engine"}
     for claim, title in titles.items():
         rows = rows_of(found, claim)

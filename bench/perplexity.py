@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,8 @@ class Protocol:
     """Whether the last, shorter window is scored."""
     join: str = "\n\n"
     """Between the lines of the text."""
+    opening: bool = False
+    """Whether what the tokenizer puts before a text, such as OPT's BOS, is read."""
 
     def __str__(self) -> str:
         averaged = "mean of window means" if self.mean_of_windows else "mean over tokens"
@@ -59,7 +60,7 @@ KRONY = Protocol("krony", 1024, mean_of_windows=True, keep_tail=True)
 """Krony-PT's script, on tokenized WikiText (`wikitext-*-v1`)."""
 HUGGINGFACE = Protocol("huggingface", 1024, mean_of_windows=False, keep_tail=True)
 """Transformers' guide with a stride of the context, on raw WikiText-2: GPT-2 29.94."""
-GPTQ = Protocol("gptq", 2048, mean_of_windows=False, keep_tail=False)
+GPTQ_PROTOCOL = Protocol("gptq", 2048, mean_of_windows=False, keep_tail=False, opening=True)
 """Frantar et al. 2023, on raw WikiText-2: OPT-125M 27.65."""
 
 
@@ -118,7 +119,7 @@ def perplexity(
     if longest < protocol.context:
         raise InputError(f"{protocol.name} reads {protocol.context} tokens at once and the model {longest}")
     text = protocol.join.join(lines)
-    tokens = torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    tokens = torch.tensor(tokenizer(text, add_special_tokens=protocol.opening, verbose=False)["input_ids"])
     windows = protocol.windows(tokens)
     found = [token_losses(model, window[None])[0] for window in windows]
     losses = np.array([float(loss.double().mean()) for loss in found])
@@ -127,6 +128,10 @@ def perplexity(
     words, size = len(text.split()), len(text.encode())
     per_word, per_byte = mean * len(tokens) / words, mean * len(tokens) / size
     return Perplexity(str(protocol), math.exp(mean), math.exp(per_word), math.exp(per_byte), losses, lengths)
+
+
+LAMBADA = "lambada-openai-test.jsonl"
+"""The passages' file in a folder of the papers' data."""
 
 
 @dataclass(frozen=True)
@@ -171,44 +176,3 @@ def passages_of(path: Path) -> list[str]:
     if not path.is_file():
         raise InputError(f"no LAMBADA passages at {path}; give the folder that holds them with --data-dir")
     return [json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def lm_eval_wikitext(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pages: Sequence[str]
-) -> dict[str, float]:
-    """lm-evaluation-harness's own `wikitext` task on local pages: its word and byte perplexity and bits per byte.
-
-    The task's detokenizer, its count of words (of the text before detokenizing) and its rolling windows are the
-    harness's; only the place where pages come from is ours.
-    """
-    from lm_eval import evaluator  # noqa: PLC0415 - takes seconds to import and few need it
-    from lm_eval.api.task import ConfigurableTask  # noqa: PLC0415
-    from lm_eval.models.huggingface import HFLM  # noqa: PLC0415
-    from lm_eval.tasks import TaskManager  # noqa: PLC0415
-    from lm_eval.tasks.wikitext import preprocess_wikitext  # noqa: PLC0415
-
-    if not pages:
-        raise InputError("lm-eval was given no page")
-    if tokenizer.eos_token_id is None and tokenizer.bos_token_id is None:
-        raise InputError("lm-eval starts every page from a BOS or EOS token and this tokenizer has neither")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "pages.jsonl"
-        path.write_text("".join(json.dumps({"page": page}) + "\n" for page in pages), encoding="utf-8")
-        task = ConfigurableTask(
-            config={
-                "task": "wikitext", "dataset_path": "json", "output_type": "loglikelihood_rolling",
-                "dataset_kwargs": {"data_files": {"test": str(path)}, "cache_dir": folder}, "test_split": "test",
-                "doc_to_text": "", "doc_to_target": preprocess_wikitext.wikitext_detokenizer,
-                "process_results": preprocess_wikitext.process_results,
-                "metric_list": [{"metric": name} for name in ("word_perplexity", "byte_perplexity", "bits_per_byte")],
-            }
-        )  # fmt: skip
-        harness: Any = HFLM  # its parameters are hidden from type checkers by a decorator
-        wrapped = harness(pretrained=model, tokenizer=tokenizer, batch_size=1)
-        # An index of the harness's own tasks takes it half a minute to make, and none of them is asked for.
-        index = TaskManager(include_defaults=False)
-        found: Any = evaluator.simple_evaluate(model=wrapped, tasks=[task], bootstrap_iters=0, task_manager=index)
-    if found is None:
-        raise InputError("lm-eval gave no result; it returns one in the main process only")
-    scores = found["results"]["wikitext"]
-    return {name: float(scores[f"{name},none"]) for name in ("word_perplexity", "byte_perplexity", "bits_per_byte")}

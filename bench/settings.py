@@ -12,6 +12,7 @@ from models.load import EMBEDDED
 PAPER_MODEL = "togethercomputer/LLaMA-2-7B-32K"
 PAPER_GPT2 = "gpt2"
 PAPER_PEER = "distilgpt2"
+PAPER_OPT = "facebook/opt-125m"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Settings:
     def own(self) -> bool:
         """Whether the user brought a model or a text."""
         return (
-            self.model not in (EMBEDDED, PAPER_MODEL, PAPER_GPT2)
+            self.model not in (EMBEDDED, PAPER_MODEL, PAPER_GPT2, PAPER_OPT)
             or self.text is not None
             or self.compressed is not None
         )
@@ -79,8 +80,18 @@ PAPER_GPT2_EFFORTS = {
     name: replace(settings, model=PAPER_GPT2, contexts=(128, 256, 512, 896), targets=64)
     for name, settings in PAPER_EFFORTS.items()
 }
+PAPER_OPT_EFFORTS = {
+    name: replace(settings, model=PAPER_OPT, contexts=(128, 256, 512, 1024, 2048 - settings.targets))
+    for name, settings in PAPER_EFFORTS.items()
+}
+PAPER_T5_EFFORTS = {
+    # The models are trained from nothing; the one that a lab has stands by.
+    name: replace(settings, scale="paper", device="cuda")
+    for name, settings in EMBEDDED_EFFORTS.items()
+}
 SCALES = {
     "embedded": EMBEDDED_EFFORTS, "gpu": GPU_EFFORTS, "paper": PAPER_EFFORTS, "paper-gpt2": PAPER_GPT2_EFFORTS,
+    "paper-opt": PAPER_OPT_EFFORTS, "paper-t5": PAPER_T5_EFFORTS,
 }  # fmt: skip
 
 

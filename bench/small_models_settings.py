@@ -75,7 +75,7 @@ PROTOCOLS = {
     ("gpu", "quick"): _large(20, 20, 2, 4, 8192),
     ("gpu", "normal"): _large(600, 400, 5, 10, 8192),
     ("gpu", "thorough"): _large(6000, 2000, 5, 10, 8192),
-    ("paper", "quick"): replace(PAPER, pretraining=replace(PAPER.pretraining, steps=2000, warmup=100), seeds=2),
+    ("paper", "quick"): _embedded(3, 4, 2, 4, batch=8),  # the path alone, as far as C4 and GLUE
     ("paper", "normal"): PAPER,
     ("paper", "thorough"): replace(PAPER, seeds=10, spread_seeds=10),
 }

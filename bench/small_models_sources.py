@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import datasets
-
+from bench.hub import hub_rows
 from bench.lab import Lab
 from bench.small_models_settings import SmallModels
 from models.embedded import wikipedia_articles
@@ -46,7 +45,7 @@ def documents_and_task(lab: Lab, protocol: SmallModels) -> tuple[list[Document],
 
 def _c4(folder: Path | None, count: int) -> list[Document]:
     if folder is None:
-        rows: Iterable[Any] = datasets.load_dataset("allenai/c4", "en", split="train", streaming=True)
+        rows: Iterable[Any] = hub_rows("allenai/c4", "en", "train", streaming=True)
     else:
         rows = _lines(folder / "c4.jsonl")
     return [Document("", row["text"]) for row in itertools.islice(rows, count)]
@@ -54,8 +53,8 @@ def _c4(folder: Path | None, count: int) -> list[Document]:
 
 def _mnli(folder: Path | None) -> Task:
     if folder is None:
-        found: Any = datasets.load_dataset("nyu-mll/glue", "mnli")
-        parts: list[Iterable[Any]] = [found["train"], found["validation_mismatched"], found["validation_matched"]]
+        splits = ("train", "validation_mismatched", "validation_matched")
+        parts: list[Iterable[Any]] = [hub_rows("nyu-mll/glue", "mnli", split) for split in splits]
     else:
         parts = [_lines(folder / f"mnli-{name}.jsonl") for name in ("train", "mismatched")]
     train, test, *shifted = ([_pair(row) for row in part] for part in parts)

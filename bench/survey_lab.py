@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from bench.divergence import NAMES, compare
+from bench.harness import LAMBADA as LAST_WORDS
+from bench.harness import WIKITEXT, harness
 from bench.lab import Array, Arrays, Lab
-from bench.perplexity import lm_eval_wikitext
+from bench.perplexity import LAMBADA, passages_of
 from bench.statistics import Interval, difference_ratio
 from bench.survey_settings import SurveySettings
 from compress.gptq import GPTQ
@@ -26,7 +28,9 @@ from models.text import calibration_batches, read_documents
 
 BATCH_TOKENS = 2048
 PERCENTILES = (50, 90, 99, 99.9)
-HARNESS = ("word_perplexity", "byte_perplexity", "bits_per_byte")
+HARNESS = (*WIKITEXT, *(f"lambada_{name}" for name in LAST_WORDS))
+PASSAGE_WORDS = 60
+"""Of a passage cut from the scored documents, where LAMBADA's own are not at hand."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,17 @@ class SurveyLab:
         scored = self.lab.corpus.scored[: self.settings.harness_pages]
         return [str(tokenizer.decode(tokens[:count]))[:count] for tokens in scored]
 
+    @cached_property
+    def passages(self) -> list[str]:
+        """LAMBADA's, where `--data-dir` has them; else runs of the scored documents' words."""
+        folder, wanted = self.lab.settings.data_dir, self.settings.passages
+        if folder is not None and (folder / LAMBADA).is_file():
+            return passages_of(folder / LAMBADA)[:wanted]
+        words = [str(self.lab.decoder.tokenizer.decode(tokens)).split() for tokens in self.lab.corpus.scored]
+        starts = range(0, max(map(len, words)), PASSAGE_WORDS)
+        found = [" ".join(text[start : start + PASSAGE_WORDS]) for start in starts for text in words]
+        return [passage for passage in found if " " in passage][:wanted]
+
     @property
     def has_harness(self) -> bool:
         """Whether lm-evaluation-harness can read with this tokenizer: it starts every page from a BOS or EOS token."""
@@ -139,7 +154,7 @@ class SurveyLab:
     def harness(self) -> dict[str, float]:
         """lm-evaluation-harness's figures of the model as it stands."""
         with torch.inference_mode():
-            return lm_eval_wikitext(self.lab.decoder.model, self.lab.decoder.tokenizer, self.pages)
+            return harness(self.lab.decoder.model, self.lab.decoder.tokenizer, self.pages, self.passages)
 
     def dense_harness(self) -> dict[str, float]:
         """Those of the dense model."""

@@ -82,16 +82,22 @@ def sections(found: Evidence) -> list[str]:
     return [*parts, *_harness(known)]
 
 
+HARNESS = {
+    "word_perplexity": "word perplexity", "byte_perplexity": "byte perplexity", "bits_per_byte": "bits per byte",
+    "lambada_perplexity": "last-word perplexity", "lambada_acc": "last-word accuracy",
+}  # fmt: skip
+
+
 def _harness(known: dict[str, dict[str, Any]]) -> list[str]:
     lines = [
-        [name, *(f"{details['harness'][key]:.5g}" for key in ("word_perplexity", "byte_perplexity", "bits_per_byte"))]
+        [name, *(f"{found[key]:.5g}" if key in (found := details["harness"]) else "–" for key in HARNESS)]
         for name, details in sorted(known.items())
         if details["harness"]
     ]
     if not lines:
         return []
-    headers = ["variant", "word perplexity", "byte perplexity", "bits per byte"]
     return [
-        "## Under lm-evaluation-harness\n\nIts `wikitext` task on the beginnings of the scored documents, the variant "
-        f"in memory.\n\n{table(lines, headers)}"
+        "## Under lm-evaluation-harness\n\nIts `wikitext` task on the beginnings of the scored documents and its "
+        "`lambada_openai` task on LAMBADA (`--data-dir`)\nor, without it, on runs of 60 words of the scored documents; "
+        f"the variant in memory.\n\n{table(lines, ['variant', *HARNESS.values()])}"
     ]

@@ -20,16 +20,26 @@ class SurveySettings:
     """That lm-evaluation-harness reads."""
     harness_characters: int = 1500
     """Of a page."""
+    passages: int = 64
+    """Whose last word lm-evaluation-harness asks for."""
+    protocol_tokens: int | None = None
+    """Of the text on which a user's checkpoint is scored under each protocol of perplexity; None for all."""
 
 
 SURVEY_SETTINGS = {
-    ("embedded", "quick"): SurveySettings(3, 48, 1, 64, blocks=1, harness_pages=1, harness_characters=200),
-    ("embedded", "normal"): SurveySettings(4, 128, 2, 128, blocks=3, harness_pages=1, harness_characters=600),
-    ("embedded", "thorough"): SurveySettings(8, 512, 8, 512, harness_pages=2, harness_characters=1500),
+    ("embedded", "quick"): SurveySettings(
+        3, 48, 1, 64, blocks=1, harness_pages=1, harness_characters=200, passages=2, protocol_tokens=4200
+    ),
+    ("embedded", "normal"): SurveySettings(
+        4, 128, 2, 128, blocks=3, harness_pages=1, harness_characters=600, passages=4, protocol_tokens=8400
+    ),
+    ("embedded", "thorough"): SurveySettings(8, 512, 8, 512, protocol_tokens=33_000),
     ("gpu", "quick"): SurveySettings(8, 1024, 16, 1024),
-    ("gpu", "normal"): SurveySettings(32, 2048, 128, 2048, harness_pages=16, harness_characters=8000),
-    ("gpu", "thorough"): SurveySettings(34, 4096, 128, 2048, harness_pages=34, harness_characters=8000),
+    ("gpu", "normal"): SurveySettings(32, 2048, 128, 2048, harness_pages=16, harness_characters=8000, passages=500),
+    ("gpu", "thorough"): SurveySettings(34, 4096, 128, 2048, harness_pages=34, harness_characters=8000, passages=5153),
     ("paper", "quick"): SurveySettings(8, 512, 16, 512),
-    ("paper", "normal"): SurveySettings(32, 2048, 128, 2048, harness_pages=62, harness_characters=10**6),
-    ("paper", "thorough"): SurveySettings(62, 2048, 128, 2048, harness_pages=62, harness_characters=10**6),
+    ("paper", "normal"): SurveySettings(32, 2048, 128, 2048, harness_pages=62, harness_characters=10**6, passages=5153),
+    ("paper", "thorough"): SurveySettings(
+        62, 2048, 128, 2048, harness_pages=62, harness_characters=10**6, passages=5153
+    ),
 }

@@ -7,6 +7,7 @@ import pytest
 from bench.checkpoint import CheckpointLab
 from bench.conftest import Conclude, once
 from bench.lab import Lab
+from bench.protocols import PROTOCOLS, ratio
 from bench.survey_lab import SurveyLab
 from bench.verdicts import UNCHANGED, Region
 from models.errors import InputError
@@ -48,6 +49,23 @@ def test_perplexity_of_the_checkpoint(checkpoint: CheckpointLab, conclude: Concl
     found = checkpoint.judged.ratio()
     what = "perplexity over that of the dense model"
     conclude(row, what, found, SHEET[row], details=_details(checkpoint), origin=checkpoint.origin())
+
+
+@pytest.mark.checkpoint
+@pytest.mark.claim("CHECKPOINT")
+@pytest.mark.parametrize("row", [f"CHECKPOINT-{name}-protocol" for name in PROTOCOLS])
+def test_perplexity_under_a_protocol(checkpoint: CheckpointLab, conclude: Conclude, row: str) -> None:
+    """What the papers' protocols make of the checkpoint, with an interval over their windows (SV1's region)."""
+    protocol = PROTOCOLS[row.split("-")[1]]
+    compressed, dense = checkpoint.under[protocol.name]
+    if isinstance(compressed, str) or isinstance(dense, str):
+        pytest.skip(compressed if isinstance(compressed, str) else str(dense))
+    found = ratio(compressed, dense, protocol)
+    units = {name: [getattr(score, name) for score in (compressed, dense)] for name in ("token", "word", "byte")}
+    windows = {"documents": len(dense.losses), "tokens": int(dense.lengths.sum())}
+    what = f"perplexity over the dense model's, {dense.token:.5g} a token"
+    origin = checkpoint.origin() | windows | {"protocol": str(protocol)}
+    conclude(row, what, found, SHEET["CHECKPOINT-nearly-unaffected"], details=units, origin=origin)
 
 
 @pytest.mark.checkpoint

@@ -14,7 +14,7 @@ from bench.small_models_rows import AHEAD, BASELINE, ROOM, ahead, settle
 from models.embedded import wikipedia_articles
 from models.tasks import Task, arithmetic, counterfactual_nli, sentence_order, with_rationales
 
-PAPER_SCALE = "paper"
+PAPER_SCALE = "paper-t5"
 TEACHER = Distilled("small", 0.1, 3.0)
 
 

@@ -127,14 +127,17 @@ def test_smaller_batches_are_unsteadier(ladder: LadderLab, qualified: Conclude, 
 HALF = Variant(None)
 ONE_81M, ONE_95M = Variant(KroneckerFactorisation(P81)), Variant(KroneckerFactorisation(P95))
 PRUNED_95M = Variant(KroneckerFactorisation(P95, start=Start.PRUNED))
-FIT_81M = Variant(KroneckerFitToInputs(P81))
+FIT_81M, FIT_95M = Variant(KroneckerFitToInputs(P81)), Variant(KroneckerFitToInputs(P95))
 FOUR_HEALED = Variant(KroneckerFactorisation(FOUR, terms=4))
+FOUR_FIT = Variant(KroneckerFitToInputs(FOUR, terms=4))
 FOUR_SCALARS = Variant(KroneckerFactorisation(FOUR, terms=4, scalars=True))
 SMALL_HEALED = Variant(KroneckerFactorisation(MANY_SMALL, terms=8))
 REAL = {
     "KP4-healed-half-over-81M": (HALF, ONE_81M, BETTER),
     "KP5-healed-pruned-over-van-loan": (PRUNED_95M, ONE_95M, AS_WELL),
     "KP5-healed-van-loan-over-fit": (ONE_81M, FIT_81M, BETTER),
+    "KP5-healed-van-loan-over-fit-95M": (ONE_95M, FIT_95M, BETTER),
+    "KP6-healed-4-terms-over-fit": (FOUR_HEALED, FOUR_FIT, BETTER),
     "KP6-healed-one-over-4-terms": (PRUNED_95M, FOUR_HEALED, LITTLE),
     "KP6-healed-4-terms-over-scalars": (FOUR_HEALED, FOUR_SCALARS, BETTER),
     "KP7-healed-many-small-over-81M": (SMALL_HEALED, ONE_81M, BETTER),

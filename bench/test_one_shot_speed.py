@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,42 @@ def test_gptq_of_blocks_against_their_passes(lab: Lab, benchmark: Callable) -> N
     benchmark.extra_info["mebibytes_above_the_passes"] = (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     ) / 1024
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("what", ["int8", "fp8"])
+def test_eight_bit_products(lab: Lab, benchmark: Callable, what: str) -> None:
+    """Products on torch's own 8-bit kernels against those of the dtype a layer would have on this device."""
+    device = lab.settings.device
+    gpu = device.startswith("cuda")
+    if what == "fp8" and not gpu:
+        pytest.skip("torch's FP8 products are for CUDA; run: pytest bench -m gpu -k eight_bit")
+    generator = torch.Generator().manual_seed(0)
+    (d_out, d_in), tokens, dtype = (LARGE, 2048, torch.bfloat16) if gpu else (SHAPES[0], 512, torch.float32)
+    codes, inputs = (torch.randint(-8, 9, (n, d_in), generator=generator).to(device) for n in (d_out, tokens))
+    wide = inputs.to(dtype), codes.to(dtype)
+    actions: dict[str, tuple[torch.dtype, Callable[[Tensor, Tensor], Tensor]]] = {
+        "int8": (torch.int8, _int8_product),
+        "fp8": (torch.float8_e4m3fn, partial(_fp8_product, one=torch.ones((), device=device))),
+    }
+    narrow, product = actions[what]
+    x, w = inputs.to(narrow), codes.to(narrow)
+    exact = (inputs.double() @ codes.double().T).to(wide[0].dtype)
+    assert torch.equal(product(x, w).to(exact), exact) if what == "int8" else product(x, w).allclose(exact, rtol=0.01)
+    dense = seconds(lambda: wide[0] @ wide[1].T, 20)
+    benchmark.pedantic(lambda: (product(x, w), torch.cuda.synchronize() if gpu else None), rounds=20, warmup_rounds=3)
+    benchmark.extra_info["device"] = torch.cuda.get_device_name() if gpu else "cpu"
+    benchmark.extra_info["ratio_to_dense"] = benchmark.stats.stats.min / dense
+
+
+def _int8_product(x: Tensor, w: Tensor) -> Tensor:
+    return torch._int_mm(x, w.T)  # pyright: ignore[reportPrivateImportUsage] - torch has no public name for it
+
+
+def _fp8_product(x: Tensor, w: Tensor, one: Tensor) -> Tensor:
+    return torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage] - the same
+        x, w.T, scale_a=one, scale_b=one, out_dtype=torch.bfloat16
+    )
 
 
 NANO = T5Shape(2, 2, inner=80, width=20, head_width=5, heads=4, vocabulary=1058)

@@ -17,7 +17,7 @@ from bench.statistics import Interval
 from bench.verdicts import GROWS, Region
 from models.t5 import NOTHING, OWN, FeedForward, build, collapse
 
-PAPER_SCALE = "paper"
+PAPER_SCALE = "paper-t5"
 TWO_THIRDS = Region(2 / 3 - 0.05, 2 / 3 + 0.05)
 CHAINS = {
     "1W": FeedForward(1), "1W-ReLU": FeedForward(1, relu=True), "2W": FeedForward(2), "3W": FeedForward(3),

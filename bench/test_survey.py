@@ -28,7 +28,7 @@ from compress.quantize import PerGroup
 from compress.sparsegpt import SparseGPT
 from compress.structured import StructuredPruning
 
-PAPER_SCALE = "paper"
+PAPER_SCALE = "paper-opt"
 HALF, GROUPS = 0.5, PerGroup(128)
 LAYER = MagnitudePruning(HALF)
 ROW = MagnitudePruning(HALF, ComparisonGroup.ROW)

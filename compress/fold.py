@@ -119,14 +119,15 @@ def fold_scales(outcome: Compression, blocks: Sequence[nn.Module], before: Mappi
     for index, block in enumerate(blocks):
         for producer in sorted(set(before.values())):
             readers = [block.get_submodule(name) for name, found in before.items() if found == producer]
-            scales = [getattr(layer, "input_scale", None) for layer in readers]
-            if all(scale is None for scale in scales):
+            scales: list[Tensor | None] = [getattr(layer, "input_scale", None) for layer in readers]
+            first = next((scale for scale in scales if scale is not None), None)
+            if first is None:
                 continue
-            if any(scale is None or not scale.equal(scales[0]) for scale in scales):
+            if any(scale is None or not scale.equal(first) for scale in scales):
                 raise ValueError(
                     f"block {index}: the layers that read {producer} have different scales, and it has room for one"
                 )
-            _fold(outcome, block.get_submodule(producer), scales[0])
+            _fold(outcome, block.get_submodule(producer), first)
             for layer in readers:
                 outcome.tell(layer, "input_scale", None)
             folded += len(readers)

@@ -50,7 +50,9 @@ def test_the_sheet_of_a_packed_checkpoint(llama_folder, packed_folder, text_file
     assert done.returncode in {0, 1}, done.stdout + done.stderr
     lines = [json.loads(line) for line in (place / "evidence.jsonl").read_text().splitlines()]
     rows = {line["row"]: line for line in lines if line["kind"] == "row"}
-    assert {row["claim"] for row in rows.values()} == {"CHECKPOINT"} and len(rows) == 4
+    assert {row["claim"] for row in rows.values()} == {"CHECKPOINT"} and len(rows) == 7
+    under = [row for name, row in rows.items() if name.endswith("-protocol")]
+    assert len(under) == 3 and all("tokens at once" in row["reason"] for row in under), "the model reads too few"
     details = rows["CHECKPOINT-loses-nothing"]["details"]["checkpoint"]
     assert details["sizes"]["bytes on disk"] == weight_bytes(str(packed_folder))
     assert 0 < details["columns"]["mean KL compressed‖dense"] < 0.1

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from bench.harness import harness
 from bench.ngram import KneserNey
 from bench.perplexity import (
-    GPTQ,
+    GPTQ_PROTOCOL,
     HUGGINGFACE,
     KRONY,
     Protocol,
     last_words,
     lines_of,
-    lm_eval_wikitext,
     passages_of,
     perplexity,
 )
@@ -64,7 +64,7 @@ def test_protocols_are_what_they_say(decoder, protocol):
 def test_the_papers_protocols_are_named_in_full():
     assert str(KRONY) == "krony: windows of 1024 without overlap, tail kept, mean of window means"
     assert str(HUGGINGFACE) == "huggingface: windows of 1024 without overlap, tail kept, mean over tokens"
-    assert str(GPTQ) == "gptq: windows of 2048 without overlap, tail dropped, mean over tokens"
+    assert str(GPTQ_PROTOCOL) == "gptq: windows of 2048 without overlap, tail dropped, mean over tokens"
 
 
 def test_refusals(decoder, tmp_path):
@@ -105,14 +105,25 @@ def test_last_words_are_scored_alone(decoder, tmp_path):
 def test_lm_eval_counts_words_of_the_original_text(decoder):
     pages = ["w1 w2 w3 w4 w5 w6", "w7 w8 w9"]
     with pytest.raises(InputError, match="neither"):
-        lm_eval_wikitext(decoder.model, decoder.tokenizer, pages)
+        harness(decoder.model, decoder.tokenizer, pages)
     tokenizer = copy.deepcopy(decoder.tokenizer)
     tokenizer.eos_token = "w0"
-    found = lm_eval_wikitext(decoder.model, tokenizer, pages)
+    found = harness(decoder.model, tokenizer, pages)
     assert math.log2(found["byte_perplexity"]) == pytest.approx(found["bits_per_byte"], rel=1e-9)
     words, size = 9, sum(map(len, pages))
     exponent = math.log(found["word_perplexity"]) / math.log(found["byte_perplexity"])
     assert exponent == pytest.approx(size / words, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")  # raised inside lm-eval, about itself
+def test_lm_eval_scores_last_words_as_we_do(decoder):
+    tokenizer = copy.deepcopy(decoder.tokenizer)
+    tokenizer.eos_token = "w0"
+    passages = ["w1 w2 w3 w4", "w5 w6 w7", "w9 w8"]
+    found = harness(decoder.model, tokenizer, ["w1 w2 w3"], passages)
+    ours = last_words(decoder.model, tokenizer, passages)
+    assert found["lambada_acc"] == ours.accuracy
+    assert found["lambada_perplexity"] == pytest.approx(math.exp(ours.losses.mean()), rel=1e-5)
 
 
 def slow_kneser_ney(text, vocabulary, order, history, token):
