@@ -24,7 +24,7 @@ from bench.settings import Settings
 from bench.windows import PairedWindows, paired_windows
 from compress.methods import Method
 from compress.swap import Compression, compressed
-from models.embedded import wikipedia_articles
+from models.embedded import documents_of
 from models.errors import InputError
 from models.load import Decoder, check_device, load
 from models.text import Corpus, calibration_batches, read_documents, split
@@ -83,7 +83,7 @@ class Lab:
                 f"context {settings.contexts[-1]:,} and {settings.targets} targets need {needed - 1:,} positions and "
                 f"{decoder.name} has {decoder.longest_context:,}; give --contexts that end lower"
             )
-        documents = wikipedia_articles() if settings.text is None else read_documents(settings.text)
+        documents = documents_of(settings.text)
         corpus = split(
             documents,
             decoder.tokenizer,

@@ -25,7 +25,7 @@ from bench.statistics import Interval, crossed_ratio
 from compress.distillation import triple_loss
 from compress.factorise import KroneckerFactorisation, Start, factorised_embedding, trained_scalars
 from compress.swap import apply
-from models.embedded import wikipedia_articles
+from models.embedded import documents_of
 from models.errors import InputError
 from models.gpt2 import GPT2Shape, build, every_other_layer, unique_parameters
 from models.load import find_blocks
@@ -103,7 +103,7 @@ class LadderLab:
     def __init__(self, lab: Lab, ladder: Ladder) -> None:
         self.lab, self.ladder = lab, ladder
         text, more = lab.settings.text, lab.settings.train_text
-        documents = wikipedia_articles() if text is None else read_documents(text)
+        documents = documents_of(text)
         order = sorted(documents, key=lambda document: hashlib.sha256(document.text.encode()).hexdigest())
         self.scored_documents, self.training_documents = order[: ladder.documents], order[ladder.documents :]
         if more is not None:

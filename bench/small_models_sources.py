@@ -11,7 +11,7 @@ from typing import Any
 from bench.hub import hub_rows
 from bench.lab import Lab
 from bench.small_models_settings import SmallModels
-from models.embedded import wikipedia_articles
+from models.embedded import documents_of
 from models.errors import InputError
 from models.tasks import NLI, Example, Task, article_of_origin, sst2
 from models.text import Document, read_documents
@@ -33,7 +33,7 @@ def documents_and_task(lab: Lab, protocol: SmallModels) -> tuple[list[Document],
     settings = lab.settings
     if settings.scale == "paper":
         return _c4(settings.data_dir, QUICK if settings.effort == "quick" else C4_DOCUMENTS), _mnli(settings.data_dir)
-    documents = wikipedia_articles() if settings.text is None else read_documents(settings.text)
+    documents = documents_of(settings.text)
     if settings.scale == "gpu" and settings.data_dir is not None:
         task = sst2(settings.data_dir)
     else:

@@ -54,7 +54,6 @@ def settle(
     conclude: Conclude, survey: SurveyLab, row: str, what: str, found: Interval, *, accept: Region, of: Scored
 ) -> None:
     """Conclude a row that stands on a variant, with its columns."""
-    dense = survey.lab.settings
     details = {
         "survey": {
             "method": of.method, "bits_per_weight": of.bits_per_weight, "packed_bytes": of.packed_bytes,
@@ -68,7 +67,8 @@ def settle(
     origin = {
         "protocol": (
             f"windows of {survey.windows.shape[1]} tokens from each document's start, every token but the first; "
-            f"calibration {settings.calibration_sequences} x {settings.calibration_length} tokens; {dense.device}"
+            f"calibration {settings.calibration_sequences} x {settings.calibration_length} tokens; "
+            f"{survey.lab.settings.device}"
         ),
         "documents": len(survey.windows), "tokens": survey.windows.numel(), "method": of.method,
         "seconds": round(of.seconds, 2),

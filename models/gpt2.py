@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from models.errors import InputError
+from models.folders import write_folder
 from models.load import find_blocks, use_linear_layers
 
 
@@ -137,12 +136,4 @@ def save_as_gpt2(model: PreTrainedModel, folder: Path) -> None:
             conv.weight = nn.Parameter(layer.weight.detach().T.contiguous())
             conv.bias = nn.Parameter(layer.bias.detach().clone())
             dense.set_submodule(name, conv)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}-"))
-    try:
-        dense.save_pretrained(beside)
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    write_folder(folder, dense.save_pretrained)

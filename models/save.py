@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 from transformers.pytorch_utils import Conv1D
 
 from models.errors import InputError
+from models.folders import write_folder
 
 
 def save_dense(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -29,7 +27,12 @@ def save_dense(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
         if getattr(layer, "quantize_inputs", None) is not None or getattr(layer, "input_scale", None) is not None:
             raise InputError(f"{name} changes its inputs, which a checkpoint of weights alone would lose")
     state = _as_configured(model)
-    _write(folder, tokenizer, lambda beside: model.save_pretrained(beside, state_dict=state))
+
+    def write(beside: Path) -> None:
+        model.save_pretrained(beside, state_dict=state)
+        tokenizer.save_pretrained(beside)
+
+    write_folder(folder, write)
 
 
 def _as_configured(model: PreTrainedModel) -> dict[str, Tensor]:
@@ -92,8 +95,9 @@ def save_packed(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     def write(beside: Path) -> None:
         packed.save_pretrained(beside)
         compressor.update_config(str(beside))
+        tokenizer.save_pretrained(beside)
 
-    _write(folder, tokenizer, write)
+    write_folder(folder, write)
 
 
 def _one_grid(model: PreTrainedModel, grids: dict[str, Any]) -> tuple[int, int, bool]:
@@ -116,19 +120,3 @@ def _plain(layer: Any) -> nn.Linear:
     if layer.bias is not None:
         linear.bias = nn.Parameter(layer.bias.detach().clone(), requires_grad=False)
     return linear
-
-
-def _write(folder: Path, tokenizer: PreTrainedTokenizerBase, write: Callable[[Path], object]) -> None:
-    """Write aside, then swap; what stood there goes only when the new one is in its place."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}-"))
-    old = beside.with_name(f"{beside.name}.old")
-    try:
-        write(beside)
-        tokenizer.save_pretrained(beside)
-        if folder.exists():
-            folder.rename(old)
-        beside.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

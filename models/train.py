@@ -154,28 +154,9 @@ def train(
     """
     if not len(windows):
         raise InputError("there is no window to train on; give more text")
-    accelerator = Accelerator(cpu=device == "cpu", mixed_precision=training.precision)
-    groups = _groups(model, training.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas)
-    schedule = scheduler(optimizer, training.schedule, warmup=training.warmup, steps=training.steps)
-    model.train().to(accelerator.device)
-    prepared, optimizer = accelerator.prepare(model, optimizer)
-    accelerator.register_for_checkpointing(schedule)
-    kept = _Checkpoints(accelerator, folder, training)
+    run = _Run(model, windows, training, loss, Accelerator(cpu=device == "cpu", mixed_precision=training.precision))
+    kept = _Checkpoints(run.accelerator, folder, training)
     bar = tqdm(total=training.steps, unit=" steps", disable=watch is not None, leave=False)
-
-    def update(step: int) -> tuple[float, int]:
-        indices = batch_indices(len(windows), training.batch, step, training.seed)
-        parts = [_rows(windows, part) for part in _parts(indices, training.accumulation)]
-        value, tokens = _gradients(accelerator, prepared, parts, loss)
-        norm = accelerator.clip_grad_norm_(prepared.parameters(), training.clip)
-        if norm is None or not (math.isfinite(value) and math.isfinite(float(norm))):
-            raise Diverged(step, float(schedule.get_last_lr()[0]), value, kept.latest())
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-        return value, tokens
-
     try:
         with torch.random.fork_rng():
             torch.manual_seed(training.seed)
@@ -183,7 +164,7 @@ def train(
             bar.update(len(history.losses))
             for step in range(len(history.losses), training.steps):
                 started = time.perf_counter()
-                value, tokens = update(step)
+                value, tokens = run.step(step, kept)
                 history.losses.append(value)
                 history.tokens += tokens
                 history.seconds += time.perf_counter() - started
@@ -192,10 +173,43 @@ def train(
                     kept.save(history)
     finally:
         bar.close()
-        accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
-        accelerator.free_memory()
+        run.end()
         model.eval()
     return history
+
+
+class _Run:
+    """A model with its optimizer and schedule, on accelerate."""
+
+    def __init__(
+        self, model: nn.Module, windows: Sequence[Any] | Tensor, training: Training, loss: Loss,
+        accelerator: Accelerator,
+    ) -> None:  # fmt: skip
+        self.windows, self.training, self.loss, self.accelerator = windows, training, loss, accelerator
+        groups = _groups(model, training.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas)
+        self.schedule = scheduler(optimizer, training.schedule, warmup=training.warmup, steps=training.steps)
+        model.train().to(accelerator.device)
+        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        accelerator.register_for_checkpointing(self.schedule)
+
+    def step(self, step: int, kept: _Checkpoints) -> tuple[float, int]:
+        """One update; gives the loss and the tokens."""
+        indices = batch_indices(len(self.windows), self.training.batch, step, self.training.seed)
+        parts = [_rows(self.windows, part) for part in _parts(indices, self.training.accumulation)]
+        value, tokens = _gradients(self.accelerator, self.model, parts, self.loss)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.training.clip)
+        if norm is None or not (math.isfinite(value) and math.isfinite(float(norm))):
+            raise Diverged(step, float(self.schedule.get_last_lr()[0]), value, kept.latest())
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.schedule.step()
+        return value, tokens
+
+    def end(self) -> None:
+        """Leave the model as it came, without what accelerate put around it."""
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        self.accelerator.free_memory()
 
 
 def _parts(indices: list[int], count: int) -> list[list[int]]:

@@ -1,8 +1,5 @@
 """The instruments of Krony-PT at toy size: what qualifies a teacher, what a student is, what intervals count."""
 
-from contextlib import contextmanager
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -17,37 +14,16 @@ from compress.heal import Healing
 from models.gpt2 import GPT2Shape, unique_parameters
 from models.train import Training
 from models.vocabulary import train_tokenizer
+from tests.fakes import FakeLab
 
 SHAPE = GPT2Shape(layers=4, width=24, heads=2, vocabulary=270, positions=16)
-
-
-class Silent:
-    @contextmanager
-    def variant(self, _name, _tokens):
-        yield lambda _count: None
-
-
-class FakeLab:
-    """As much of a lab as a ladder asks for."""
-
-    def __init__(self, folder, text):
-        from bench.settings import SCALES
-
-        self.settings = replace(SCALES["embedded"]["quick"], text=text)
-        self.folder, self.progress, self.fingerprint = folder, Silent(), "0" * 64
-        self.kept = {}
-
-    def measured(self, what, run):
-        if what not in self.kept:
-            self.kept[what] = run()
-        return self.kept[what]
 
 
 @pytest.fixture
 def ladder(tmp_path, text_file):
     training = Training(steps=3, batch=4, learning_rate=1e-3)
     settings = Ladder(SHAPE, 0.05, training, training, seeds=(0, 1), documents=4, windows=2)
-    return LadderLab(FakeLab(tmp_path, text_file), settings)
+    return LadderLab(FakeLab(tmp_path, text=text_file), settings)
 
 
 @pytest.mark.parametrize("name", STUDENTS)

@@ -1,14 +1,12 @@
 """The protocol of the small models at toy size, and the paper's text and task from local files in the hub's place."""
 
 import json
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from bench.settings import SCALES
 from bench.small_models_lab import Distilled, SmallModelsLab, Variant
 from bench.small_models_rows import doubt, networks, of_protocol
 from bench.small_models_settings import PROTOCOLS, SIZES, SmallModels
@@ -18,29 +16,10 @@ from models.t5 import NOTHING, TABLE_3_1, T5Shape, build
 from models.tasks import counterfactual_nli, sst2
 from models.text_to_text import exact_matches
 from models.train import Training
+from tests.fakes import FakeLab
 
 TINY = T5Shape(1, 1, 16, 8, 4, 2)
 SHAPES = {"tiny": TINY, "mini": TINY, "small": replace(TINY, width=12, inner=24), "base": replace(TINY, width=16)}
-
-
-class Silent:
-    @contextmanager
-    def variant(self, _name, _tokens):
-        yield lambda _count: None
-
-
-class FakeLab:
-    """As much of a lab as small models ask for."""
-
-    def __init__(self, folder, scale="embedded", **changes):
-        self.settings = replace(SCALES[scale]["quick"], device="cpu", **changes)
-        self.folder, self.progress, self.fingerprint = folder, Silent(), "0" * 64
-        self.kept = {}
-
-    def measured(self, what, run):
-        if what not in self.kept:
-            self.kept[what] = run()
-        return self.kept[what]
 
 
 def protocol(steps=3, **changes):
