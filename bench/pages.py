@@ -44,6 +44,8 @@ CONTROLS = frozenset(
         "SL7-spread-equal-settings-mini",
         "SL7-spread-equal-settings-tiny",
         "SV16-rationales-same-data",
+        "SV9-kl-rtn-over-gptq-w4",
+        "SV9-kl-rtn-over-gptq-w3",
         "SV12-llm-int8-inf",
         "SV12-smoothquant-0.5",
     }

@@ -50,6 +50,8 @@ class Scored:
     """lm-evaluation-harness's own figures, where they were asked for."""
     bits_per_weight: float
     packed_bytes: float
+    held_bytes: float
+    """In memory, as it is simulated."""
     sparsity: float
     noted: int
     """Layers where something did not go as asked."""
@@ -62,6 +64,10 @@ class Scored:
     def against(self, other: Scored) -> Interval:
         """Perplexity over another variant's, on the same tokens."""
         return difference_ratio(self.loss, other.loss)
+
+    def divergence_against(self, other: Scored) -> Interval:
+        """KL over another variant's, geometric means over documents."""
+        return difference_ratio(np.log(self.kl), np.log(other.kl))
 
 
 class SurveyLab:
@@ -174,6 +180,7 @@ class SurveyLab:
             loss=kept["loss"], dense_loss=kept["dense_loss"], kl=kept["kl"], agreement=kept["agreement"],
             percentiles=tuple(kept["percentiles"].tolist()), harness=figures, noted=int(kept["noted"]),
             bits_per_weight=float(kept["bits_per_weight"]), packed_bytes=float(kept["packed_bytes"]),
+            held_bytes=float(kept["held_bytes"]),
             sparsity=float(kept["sparsity"]), seconds=float(kept["seconds"]),
         )  # fmt: skip
 
@@ -211,6 +218,6 @@ def _described(outcome: Compression) -> Arrays:
     storage = outcome.storage
     values = {
         "bits_per_weight": storage.bits_per_weight, "packed_bytes": storage.total_bits / 8,
-        "sparsity": outcome.sparsity, "noted": sum(bool(layer.note) for layer in outcome.compressed),
+        "held_bytes": storage.held_bits / 8, "sparsity": outcome.sparsity, "noted": sum(bool(layer.note) for layer in outcome.compressed),
     }  # fmt: skip
     return {name: np.array(value) for name, value in values.items()}

@@ -64,13 +64,14 @@ def sections(found: Evidence) -> list[str]:
         lines.append(
             [
                 name, f"{details['bits_per_weight']:.2f}", f"{details['packed_bytes'] / 1e6:.1f}",
+                f"{details['held_bytes'] / 1e6:.1f}" if "held_bytes" in details else "–",
                 f"{details['sparsity']:.0%}", f"{details['ratio']:.4g}", f"{details['kl']:.4g}",
                 f"{high['50']:.3g} / {high['99']:.3g} / {high['99.9']:.3g}", f"{details['agreement']:.1%}",
                 f"{details['seconds']:.1f}", str(details["noted"] or ""),
             ]
         )  # fmt: skip
     headers = [
-        "variant", "bits a weight", "packed MB", "zeros", "perplexity over dense", "mean KL",
+        "variant", "bits a weight", "packed MB", "MB in memory", "zeros", "perplexity over dense", "mean KL",
         "KL at 50 / 99 / 99.9 %", "same top token", "seconds to compress", "layers noted",
     ]  # fmt: skip
     parts = [

@@ -33,7 +33,7 @@ SURVEY_SETTINGS = {
     ("embedded", "normal"): SurveySettings(
         4, 128, 2, 128, blocks=3, harness_pages=1, harness_characters=600, passages=4, protocol_tokens=8400
     ),
-    ("embedded", "thorough"): SurveySettings(8, 512, 8, 512, protocol_tokens=33_000),
+    ("embedded", "thorough"): SurveySettings(8, 512, 32, 512, protocol_tokens=33_000),
     ("gpu", "quick"): SurveySettings(8, 1024, 16, 1024),
     ("gpu", "normal"): SurveySettings(32, 2048, 128, 2048, harness_pages=16, harness_characters=8000, passages=500),
     ("gpu", "thorough"): SurveySettings(34, 4096, 128, 2048, harness_pages=34, harness_characters=8000, passages=5153),
