@@ -218,6 +218,7 @@ def _described(outcome: Compression) -> Arrays:
     storage = outcome.storage
     values = {
         "bits_per_weight": storage.bits_per_weight, "packed_bytes": storage.total_bits / 8,
-        "held_bytes": storage.held_bits / 8, "sparsity": outcome.sparsity, "noted": sum(bool(layer.note) for layer in outcome.compressed),
+        "held_bytes": storage.held_bits / 8, "sparsity": outcome.sparsity,
+        "noted": sum(bool(layer.note) for layer in outcome.compressed),
     }  # fmt: skip
     return {name: np.array(value) for name, value in values.items()}
