@@ -89,6 +89,21 @@ def test_identity_hessian_is_rounding(bits):
     torch.testing.assert_close(found.weight, expected, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("magnitude", [1.0, 1e4, 1e-30])
+def test_a_group_of_zeros_takes_in_what_others_lost(magnitude):
+    """Its grid has the smallest of scales; steps of that would overflow in float32 where weights are large."""
+    weight, gram, _ = correlated(4, 16, 6)
+    weight[:, 8:] = 0
+    weight = (weight * magnitude).float()
+    found = gptq(weight, gram, bits=3, grouping=PerGroup(8), ranges=Ranges.STATIC)
+    expected = oracle_gptq(weight.double()[:, :8], gram[:8, :8], 3, 8, np.arange(8), static=True)
+    assert found.weight.isfinite().all() and (found.weight[:, 8:].abs() <= 8 * torch.finfo(torch.float32).tiny).all()
+    assert found.codes.min() >= 0 and found.codes.max() <= 7
+    np.testing.assert_array_equal(found.groups.numpy(), np.arange(16) // 8)
+    # The first group's own errors are spread by the whole Hessian, so only its first column is the smaller problem's.
+    np.testing.assert_allclose(found.weight[:, 0].double().numpy(), expected[:, 0], rtol=1e-5)
+
+
 def test_the_hessians_scale_changes_nothing():
     weight, gram, _ = correlated(5, 20, 3)
     first, second = (gptq(weight, gram * factor, bits=3, grouping=PerRow()) for factor in (1.0, 1 / 4096))
