@@ -15,7 +15,7 @@ quick: $(READY)
 	$(BIN)/python -m pytest bench --effort=quick
 
 test: $(READY)
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[lint]'
