@@ -37,9 +37,8 @@ def save_dense(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
 
 def _as_configured(model: PreTrainedModel) -> dict[str, Tensor]:
     """The weights as the configuration's own architecture holds them: GPT-2's transposed."""
-    with torch.device("meta"):
-        plain = AutoModelForCausalLM.from_config(model.config)
-    transposed = {f"{name}.weight" for name, layer in plain.named_modules() if isinstance(layer, Conv1D)}
+    plain = _configured(model)
+    transposed = {f"{name}.weight" for name in _transposed(plain)}
     state = {name: value.T.contiguous() if name in transposed else value for name, value in model.state_dict().items()}
     for name, value in plain.state_dict().items():
         if name not in state or state[name].shape != value.shape:
@@ -48,6 +47,16 @@ def _as_configured(model: PreTrainedModel) -> dict[str, Tensor]:
                 f"{name} is {found} and the configuration says {tuple(value.shape)}; it cannot be reloaded"
             )
     return state
+
+
+def _configured(model: PreTrainedModel) -> nn.Module:
+    """The configuration's own architecture, without weights."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(model.config)
+
+
+def _transposed(plain: nn.Module) -> set[str]:
+    return {name for name, layer in plain.named_modules() if isinstance(layer, Conv1D)}
 
 
 def save_packed(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -59,7 +68,8 @@ def save_packed(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     back as code less zero point, times scale, in the scale's dtype.
 
     Raises:
-        InputError: no layer on a grid, different grids, bits or groups that the format does not have.
+        InputError: no layer on a grid, different grids, bits or groups that the format does not have, or layers that
+            the architecture keeps transposed.
     """
     from compressed_tensors.compressors import ModelCompressor  # noqa: PLC0415 - only packing needs it
     from compressed_tensors.quantization import (  # noqa: PLC0415
@@ -72,6 +82,11 @@ def save_packed(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
 
     grids = {name: grid for name, layer in model.named_modules() if (grid := getattr(layer, "grid", None)) is not None}
     bits, size, symmetric = _one_grid(model, grids)
+    if misplaced := sorted(grids.keys() & _transposed(_configured(model))):
+        raise InputError(
+            f"{model.config.model_type} keeps {misplaced[0]} transposed, and the packed format has no place for that; "
+            "use save_dense"
+        )
     packed = copy.deepcopy(model)
     for name in grids:
         packed.set_submodule(name, _plain(packed.get_submodule(name)))

@@ -110,3 +110,12 @@ def test_a_full_disk_leaves_the_old_folder(llama_folder, tmp_path, monkeypatch):
         save_dense(decoder.model, decoder.tokenizer, place)
     assert {path.name: path.read_bytes() for path in place.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_transposed_layers_are_not_packed(gpt2_folder, tmp_path):
+    """Such a folder could be written and not be opened."""
+    decoder = load(str(gpt2_folder))
+    apply(RoundToNearest(4, PerGroup(8)), decoder.blocks)
+    with pytest.raises(InputError, match=r"gpt2 keeps .*transposed.*use save_dense"):
+        save_packed(decoder.model, decoder.tokenizer, tmp_path / "packed")
+    assert not (tmp_path / "packed").exists()
