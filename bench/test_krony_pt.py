@@ -73,15 +73,19 @@ def claimed(row: str) -> Any:
 
 @pytest.fixture
 def qualified(ladder: LadderLab, conclude: Conclude) -> Conclude:
-    """`conclude` for rows of the ladder; ends them as inconclusive where the teacher cannot judge."""
+    """`conclude` for rows of the ladder; inconclusive where the teacher cannot judge.
+
+    The students of such a teacher are trained with --effort=thorough alone: their numbers are on record, and decide
+    nothing.
+    """
 
     def finish(row: str, accept: Region, measure: Callable[[], tuple[str, Interval, dict]]) -> None:
         found, origin = ladder.qualification, ladder.origin()
-        if found.doubt:
+        if found.doubt and ladder.lab.settings.effort != "thorough":
             conclude(row, UNQUALIFIED, found.over_half, accept, doubt=found.doubt, origin=origin)
         what, interval, details = measure()
         decide = "more seeds and documents, or longer training"
-        conclude(row, what, interval, accept, details=details, origin=origin, decide=decide)
+        conclude(row, what, interval, accept, doubt=found.doubt, details=details, origin=origin, decide=decide)
 
     return finish
 
