@@ -94,30 +94,37 @@ class CheckpointLab:
             raise InputError("there is nothing to judge; give the checkpoint with --compressed")
         self.lab, self.survey = lab, survey
         self.name = lab.settings.compressed
-        self.sha256 = ""
-        self.sizes: dict[str, int] = {}
-        self.under: dict[str, tuple[Perplexity | str, Perplexity | str]] = {}
-        """By protocol: the checkpoint's perplexity and the dense model's."""
 
     @cached_property
-    def judged(self) -> Judged:
-        """Both models' predictions on the same windows in one pass each; perplexity protocols read their own."""
-        dense = self.survey.dense
-        compressed = load(self.name, device=self.lab.settings.device)
-        self.sha256 = compressed.sha256
-        check_same_tokens(self.lab.decoder, compressed)
-        windows = self.survey.windows
-        if compressed.longest_context < windows.shape[1]:
-            longest = compressed.longest_context
-            raise InputError(f"{self.name} reads {longest} tokens at once and the windows have {windows.shape[1]}")
-        self.sizes = {
-            "bytes on disk": weight_bytes(self.name), "bytes in memory": held_bytes(compressed.model),
+    def compressed(self) -> Decoder:
+        """The checkpoint, loaded once."""
+        found = load(self.name, device=self.lab.settings.device)
+        check_same_tokens(self.lab.decoder, found)
+        return found
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of both."""
+        return {
+            "bytes on disk": weight_bytes(self.name), "bytes in memory": held_bytes(self.compressed.model),
             "bytes on disk, dense": weight_bytes(self.lab.decoder.name),
             "bytes in memory, dense": held_bytes(self.lab.decoder.model),
         }  # fmt: skip
+
+    @cached_property
+    def under(self) -> dict[str, tuple[Perplexity | str, Perplexity | str]]:
+        """The checkpoint's perplexity and the dense model's by protocol, which reads windows of its own, or why not."""
         lines = protocol_lines(self.lab, self.survey.settings.protocol_tokens)
-        both = scores(compressed, lines), scores(self.lab.decoder, lines)
-        self.under = {name: (both[0][name], both[1][name]) for name in PROTOCOLS}
+        ours, dense = scores(self.compressed, lines), scores(self.lab.decoder, lines)
+        return {name: (ours[name], dense[name]) for name in PROTOCOLS}
+
+    @cached_property
+    def judged(self) -> Judged:
+        """Both models' predictions; a second pass is made of neither."""
+        dense, compressed, windows = self.survey.dense, self.compressed, self.survey.windows
+        if compressed.longest_context < windows.shape[1]:
+            longest = compressed.longest_context
+            raise InputError(f"{self.name} reads {longest} tokens at once and the windows have {windows.shape[1]}")
         parts: dict[str, list[Array]] = {name: [] for name in NAMES}
         with self.lab.progress.variant(self.name, windows.numel()) as advance, torch.inference_mode():
             for number, window in enumerate(windows):
@@ -139,7 +146,7 @@ class CheckpointLab:
             "protocol": f"windows of {windows.shape[1]} tokens from each document's start, every token but the first",
             "documents": len(windows), "tokens": windows.numel(), "method": f"checkpoint {self.name}",
             "model": f"{self.name} against {self.lab.decoder.name}",
-            "model_sha256": hashlib.sha256(f"{self.lab.decoder.sha256} {self.sha256}".encode()).hexdigest(),
+            "model_sha256": hashlib.sha256(f"{self.lab.decoder.sha256} {self.compressed.sha256}".encode()).hexdigest(),
         }  # fmt: skip
 
 

@@ -16,6 +16,11 @@ WIKITEXT = ("word_perplexity", "byte_perplexity", "bits_per_byte")
 LAMBADA = ("perplexity", "acc")
 
 
+def can_read(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the harness can read with a tokenizer: it starts every page from a BOS or EOS token."""
+    return tokenizer.bos_token_id is not None or tokenizer.eos_token_id is not None
+
+
 def harness(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pages: Sequence[str], passages: Sequence[str] = ()
 ) -> dict[str, float]:
@@ -39,7 +44,7 @@ def harness(
 
     if not pages:
         raise InputError("lm-eval was given no page")
-    if tokenizer.eos_token_id is None and tokenizer.bos_token_id is None:
+    if not can_read(tokenizer):
         raise InputError("lm-eval starts every page from a BOS or EOS token and this tokenizer has neither")
     with tempfile.TemporaryDirectory() as folder:
         tasks = [_wikitext(Path(folder), pages)]

@@ -11,6 +11,9 @@ import datasets
 from bench.perplexity import lines_of
 from models.errors import InputError
 
+RAW_WIKITEXT, RAW_FILE = "wikitext-2-raw-v1", "wikitext-2-raw-test.txt"
+"""Its name on the hub and in a folder."""
+
 
 def hub_rows(name: str, config: str | None, split: str, **options: Any) -> Iterable[Any]:
     """The rows of a dataset.
@@ -35,4 +38,4 @@ def wikitext_lines(config: str, data_dir: Path | None) -> list[str]:
     """
     if data_dir is None:
         return [row["text"] for row in hub_rows("Salesforce/wikitext", config, "test")]
-    return lines_of(data_dir / f"{config.removesuffix('-v1') if 'raw' in config else config}-test.txt")
+    return lines_of(data_dir / (RAW_FILE if config == RAW_WIKITEXT else f"{config}-test.txt"))

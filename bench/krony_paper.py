@@ -17,8 +17,8 @@ import datasets
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bench.harness import harness
-from bench.hub import hub_rows, wikitext_lines
+from bench.harness import WIKITEXT, harness
+from bench.hub import RAW_WIKITEXT, hub_rows, wikitext_lines
 from bench.lab import Arrays, Lab
 from bench.perplexity import (
     HUGGINGFACE,
@@ -91,7 +91,7 @@ class PaperLab:
         """The dense model's on raw WikiText-2 under the Hugging Face protocol."""
 
         def run() -> Arrays:
-            lines = wikitext_lines("wikitext-2-raw-v1", self.lab.settings.data_dir)
+            lines = wikitext_lines(RAW_WIKITEXT, self.lab.settings.data_dir)
             decoder = self.lab.decoder
             return {"token": np.array([perplexity(decoder.model, decoder.tokenizer, lines, HUGGINGFACE).token])}
 
@@ -137,8 +137,7 @@ class PaperLab:
             token, word, byte = (float(x) for x in kept[f"{text} units"])
             windows = kept[f"{text} losses"], kept[f"{text} lengths"]
             perplexities[text] = Perplexity(str(KRONY), token, word, byte, *windows)
-        names = ["word_perplexity", "byte_perplexity", "bits_per_byte"]
-        lm_eval = {name: float(value) for name, value in zip(names, kept["lm_eval"], strict=True)}
+        lm_eval = {name: float(value) for name, value in zip(WIKITEXT, kept["lm_eval"], strict=True)}
         return Scores(int(kept["parameters"][0]), perplexities, float(kept["lambada"][0]), lm_eval)
 
     def _measure(self, name: str) -> Arrays:
@@ -163,7 +162,7 @@ class PaperLab:
         found["lambada"] = np.array([last_words(model, tokenizer, self.texts["lambada"]).accuracy])
         pages = "".join(self.texts["wikitext-2"]).split("\n = ")[:PAGES]
         words = harness(model, tokenizer, [page for page in pages if page.strip()])
-        return found | {"lm_eval": np.array(list(words.values()))}
+        return found | {"lm_eval": np.array([words[name] for name in WIKITEXT])}
 
     def origin(self, text: str) -> dict:
         """What a row was measured on, for its evidence."""

@@ -117,7 +117,7 @@ def _runs(found: Evidence, rows: Iterable[Row]) -> str:
     """What a page's rows were measured on, by which runs."""
     rows = [row for row in rows if row.verdict != Verdict.NOT_RUN.value]
     models = [f"`{name}` (sha256 {digest[:12]})" for name, digest in _pairs(rows, "model") if digest]
-    made = [f"{name}" for name, digest in _pairs(rows, "model") if not digest]
+    made = [name for name, digest in _pairs(rows, "model") if not digest]
     texts = [f"{name} (sha256 {digest[:12]})" for name, digest in _pairs(rows, "text") if digest]
     protocols = sorted({row.protocol for row in rows if row.protocol})
     documents = sorted({row.documents for row in rows if row.documents})

@@ -7,21 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from bench.hub import RAW_FILE, RAW_WIKITEXT, wikitext_lines
 from bench.lab import Lab
-from bench.perplexity import GPTQ_PROTOCOL, HUGGINGFACE, KRONY, Perplexity, Protocol, lines_of, perplexity
+from bench.perplexity import GPTQ_PROTOCOL, HUGGINGFACE, KRONY, Perplexity, Protocol, perplexity
 from bench.statistics import Interval, difference_ratio
 from models.errors import InputError
 from models.load import Decoder
 
 PROTOCOLS = {protocol.name: protocol for protocol in (KRONY, HUGGINGFACE, GPTQ_PROTOCOL)}
-RAW_WIKITEXT = "wikitext-2-raw-test.txt"
 
 
 def protocol_lines(lab: Lab, most: int | None) -> list[str]:
     """WikiText-2's lines where `--data-dir` has them, else the scored documents; about `most` tokens of them."""
     folder, tokenizer = lab.settings.data_dir, lab.decoder.tokenizer
-    if folder is not None and (folder / RAW_WIKITEXT).is_file():
-        lines = lines_of(folder / RAW_WIKITEXT)
+    if folder is not None and (folder / RAW_FILE).is_file():
+        lines = wikitext_lines(RAW_WIKITEXT, folder)
     else:
         lines = [str(tokenizer.decode(tokens)) for tokens in lab.corpus.scored]
     return lines if most is None else _first(lines, tokenizer, most)

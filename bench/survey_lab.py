@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.divergence import NAMES, compare
 from bench.harness import LAMBADA as LAST_WORDS
-from bench.harness import WIKITEXT, harness
+from bench.harness import WIKITEXT, can_read, harness
 from bench.lab import Array, Arrays, Lab
 from bench.perplexity import LAMBADA, passages_of
 from bench.statistics import Interval, difference_ratio
@@ -153,9 +153,8 @@ class SurveyLab:
 
     @property
     def has_harness(self) -> bool:
-        """Whether lm-evaluation-harness can read with this tokenizer: it starts every page from a BOS or EOS token."""
-        tokenizer = self.lab.decoder.tokenizer
-        return tokenizer.bos_token_id is not None or tokenizer.eos_token_id is not None
+        """Whether lm-evaluation-harness can read with this tokenizer."""
+        return can_read(self.lab.decoder.tokenizer)
 
     def harness(self) -> dict[str, float]:
         """lm-evaluation-harness's figures of the model as it stands."""
@@ -167,18 +166,17 @@ class SurveyLab:
         kept = self.lab.measured(
             f"survey harness {self.settings}", lambda: {name: np.array(x) for name, x in self.harness().items()}
         )
-        return {name: float(kept[name]) for name in HARNESS}
+        return _figures(kept)
 
     def measure(self, method: Method, *, off_domain: bool = False, harness: bool = False) -> Scored:
         """A variant's scores; `harness` asks lm-evaluation-harness too, where it can, as of all that GPTQ gives."""
         harness = (harness or isinstance(method, GPTQ)) and self.has_harness
         what = f"survey {method!r} {self.settings} {off_domain} {harness} {self.lab.settings.train_text}"
         kept = self.lab.measured(what, lambda: self._measure(method, off_domain, harness))
-        figures = {name: float(kept[name]) for name in HARNESS if name in kept}
         return Scored(
             method=f"{method}{' (off-domain)' if off_domain else ''}",
             loss=kept["loss"], dense_loss=kept["dense_loss"], kl=kept["kl"], agreement=kept["agreement"],
-            percentiles=tuple(kept["percentiles"].tolist()), harness=figures, noted=int(kept["noted"]),
+            percentiles=tuple(kept["percentiles"].tolist()), harness=_figures(kept), noted=int(kept["noted"]),
             bits_per_weight=float(kept["bits_per_weight"]), packed_bytes=float(kept["packed_bytes"]),
             held_bytes=float(kept["held_bytes"]),
             sparsity=float(kept["sparsity"]), seconds=float(kept["seconds"]),
@@ -212,6 +210,10 @@ class SurveyLab:
         tokens = {name: getattr(parts, name).view(labels.shape).double().numpy() for name in NAMES}
         means = {name: values.mean(1) for name, values in tokens.items()}
         return means | {"percentiles": np.percentile(tokens["kl"], PERCENTILES)}
+
+
+def _figures(kept: Arrays) -> dict[str, float]:
+    return {name: float(kept[name]) for name in HARNESS if name in kept}
 
 
 def _described(outcome: Compression) -> Arrays:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.hub import hub_rows, wikitext_lines
+from bench.hub import RAW_WIKITEXT, hub_rows, wikitext_lines
 from bench.lab import Arrays, Lab
 from bench.perplexity import GPTQ_PROTOCOL, perplexity
 from bench.survey_settings import SurveySettings
@@ -41,7 +41,7 @@ class OPTLab:
     @cached_property
     def lines(self) -> list[str]:
         """The scored text."""
-        return wikitext_lines("wikitext-2-raw-v1", self.lab.settings.data_dir)
+        return wikitext_lines(RAW_WIKITEXT, self.lab.settings.data_dir)
 
     def _texts(self) -> Iterator[str]:
         folder = self.lab.settings.data_dir

@@ -16,8 +16,13 @@ from compress.prune import smallest
 PAPER_SCALE = "paper-opt"
 SAME_TIME = Region(0.9, 1.1)
 FASTER = Region(high=0.95)
-FEW = {"quick": "20 rounds decide nothing on a machine that may have other work; use --effort=normal"}
-"""Why a ratio of times is in doubt, by effort."""
+
+
+def rounds_and_doubt(lab: Lab) -> tuple[int, str]:
+    """How often times are paired at the lab's effort, and why so few decide nothing."""
+    if lab.settings.effort != "quick":
+        return 60, ""
+    return 20, "20 rounds decide nothing on a machine that may have other work; use --effort=normal"
 
 
 @pytest.mark.claim("SV5")
@@ -38,10 +43,9 @@ def test_time_of_sparse_products(lab: Lab, conclude: Conclude, row: str) -> None
     pruned = weight.masked_fill(runs, 0).to(device, dtype)
     weight, inputs = weight.to(device, dtype), inputs.to(dtype)
     sparse = torch.sparse.to_sparse_semi_structured(pruned) if semi else pruned
-    rounds = 20 if lab.settings.effort == "quick" else 60
+    rounds, doubt = rounds_and_doubt(lab)
     found = paired_ratio(lambda: inputs @ sparse.T, lambda: inputs @ weight.T, rounds=rounds)
     what = f"time with half the weights zero over dense, {tokens} tokens by {d_out} x {d_in} ({rounds} paired rounds)"
-    doubt = FEW.get(lab.settings.effort, "")
     origin = by_arithmetic(lab, "one layer") | {"model": f"one layer of {d_out} x {d_in} on {device}"}
     conclude(row, what, found, FASTER if semi else SAME_TIME, origin=origin, decide="more rounds", doubt=doubt)
 
@@ -64,8 +68,8 @@ def test_structured_pruning_is_faster(survey: SurveyLab, conclude: Conclude, row
         return (torch.nn.functional.silu(hidden @ gate.T) * (hidden @ up.T)) @ down
 
     whole, fewer = mlp(inner), mlp(inner - inner // 5)
-    found = paired_ratio(lambda: run(fewer), lambda: run(whole), rounds=20 if lab.settings.effort == "quick" else 60)
+    rounds, doubt = rounds_and_doubt(lab)
+    found = paired_ratio(lambda: run(fewer), lambda: run(whole), rounds=rounds)
     origin = by_arithmetic(lab, "one MLP") | {"model": f"an MLP of {inner} channels on {lab.settings.device}"}
     what = "time of the MLP with a fifth of its channels gone over the whole, 512 tokens"
-    doubt = FEW.get(lab.settings.effort, "")
     conclude(row, what, found, FASTER, origin=origin, decide="more rounds", doubt=doubt)

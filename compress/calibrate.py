@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from compress.statistics import Statistic
+from compress.statistics import Batch, Statistic
 
 Visit = Callable[[int, dict[str, Statistic]], None]
 """Called with a block's number and its layers' statistics by name; expected to swap the layers."""
@@ -86,15 +86,13 @@ def measuring(layers: dict[str, nn.Linear], statistic: type[Statistic]) -> Itera
     Layers that are handed the same tensor one after another, as query, key and value are, share the work on it.
     """
     measured = {name: statistic(layer) for name, layer in layers.items()}
-    newest: list[tuple[Tensor, int, tuple[Tensor, ...]]] = []
+    newest: list[tuple[Tensor, Batch]] = []
 
     def adding(name: str) -> Callable[[nn.Module, tuple], None]:
         def add(_layer: nn.Module, args: tuple) -> None:
             if not newest or newest[0][0] is not args[0]:
-                flat = args[0].flatten(0, -2).float()
-                newest[:] = [(args[0], len(flat), statistic.of(flat))]
-            _, tokens, found = newest[0]
-            measured[name].take(found, tokens)
+                newest[:] = [(args[0], statistic.batch(args[0]))]
+            measured[name].take(newest[0][1])
 
         return add
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+
+class Batch(NamedTuple):
+    """What a statistic has worked out of one batch."""
+
+    tokens: int
+    found: tuple[Tensor, ...]
 
 
 class Statistic(ABC):
@@ -28,15 +36,20 @@ class Statistic(ABC):
     @abstractmethod
     def _sum(self, found: tuple[Tensor, ...]) -> None: ...
 
-    def take(self, found: tuple[Tensor, ...], tokens: int) -> None:
-        """Take in what that many tokens came to."""
-        self._sum(found)
-        self.tokens += tokens
+    @classmethod
+    def batch(cls, inputs: Tensor) -> Batch:
+        """What the inputs `[..., d_in]` of one batch come to."""
+        flat = inputs.flatten(0, -2).float()
+        return Batch(len(flat), cls.of(flat))
+
+    def take(self, batch: Batch) -> None:
+        """Take in what one batch came to."""
+        self._sum(batch.found)
+        self.tokens += batch.tokens
 
     def add(self, inputs: Tensor) -> None:
         """Take in the inputs `[..., d_in]` of one batch."""
-        flat = inputs.flatten(0, -2).float()
-        self.take(self.of(flat), len(flat))
+        self.take(self.batch(inputs))
 
 
 class SquaredInputs(Statistic):

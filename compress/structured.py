@@ -5,7 +5,7 @@ LLM-Pruner's coupled groups (Ma et al. 2023, §3.1) with Wanda's measure of impo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -125,8 +125,9 @@ class StructuredPruning(Method):
         """The heads that attention has now, and the width at which GPT-2 cuts query, key and value apart."""
         if self.head_width is None:
             return []
-        into, _ = attention_layers(dict(_linear(layers)))
-        outputs = dict(_linear(layers))[into[0]].out_features // (3 if len(into) == 1 else 1)
+        linear = {name: layer for name, layer in layers.items() if isinstance(layer, nn.Linear)}
+        into, _ = attention_layers(linear)
+        outputs = linear[into[0]].out_features // (3 if len(into) == 1 else 1)
         known = {"num_heads": outputs // self.head_width, "split_size": outputs}
         attention = block.get_submodule(into[0].rpartition(".")[0])
         return [(attention, name, value) for name, value in known.items() if hasattr(attention, name)]
@@ -143,10 +144,6 @@ class StructuredPruning(Method):
             weight = weight[:, stay.inputs]
         bits = weight.numel() * element_bits(weight)
         return SimulatedLinear(weight.contiguous(), bias, storage=Storage(layer.weight.numel(), bits, held_bits=bits))
-
-
-def _linear(layers: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Linear]]:
-    return ((name, layer) for name, layer in layers.items() if isinstance(layer, nn.Linear))
 
 
 def _importance(layers: Mapping[str, nn.Linear], statistics: Mapping[str, Statistic], name: str) -> Tensor:

@@ -126,9 +126,7 @@ def apply(
         if kept is not None and kept.done(index):
             compressed = kept.load(index)
         else:
-            found = linear_layers(blocks[index], chosen)
-            block_rule = rule.for_block(found, measured)
-            compressed = {name: block_rule(x, measured.get(name), name=f"{index}.{name}") for name, x in found.items()}
+            compressed = _compress(rule, linear_layers(blocks[index], chosen), measured, index)
             if kept is not None:
                 kept.save(index, compressed)
         for name, layer in compressed.items():
@@ -145,6 +143,13 @@ def apply(
         outcome.undo()
         raise
     return outcome
+
+
+def _compress(
+    rule: Method, layers: dict[str, nn.Linear], measured: dict[str, Statistic], index: int
+) -> dict[str, CompressedModule]:
+    block_rule = rule.for_block(layers, measured)
+    return {name: block_rule(layer, measured.get(name), name=f"{index}.{name}") for name, layer in layers.items()}
 
 
 def _inputs(

@@ -9,8 +9,6 @@ from __future__ import annotations
 import bz2
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,6 +19,7 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from models.assets import Asset, cache_folder, fetch
+from models.folders import write_folder
 from models.text import Document, read_documents
 
 SMOLLM2 = Asset(
@@ -54,14 +53,8 @@ def dequantized(gguf: Path, sha256: str) -> Path:
     folder = cache_folder() / f"dequantized-{sha256[:16]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        if folder.exists():
-            return folder
-        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix="dequantizing-"))
-        try:
-            _save_dequantized(gguf, beside)
-            beside.rename(folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        if not folder.exists():
+            write_folder(folder, lambda beside: _save_dequantized(gguf, beside))
     return folder
 
 

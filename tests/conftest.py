@@ -57,6 +57,11 @@ def tokens():
     return torch.randint(0, VOCABULARY, (4, 16), generator=torch.Generator().manual_seed(1))
 
 
+def run(model):
+    """Runs a model on a token batch."""
+    return lambda batch: model(input_ids=batch, use_cache=False)
+
+
 def saved(model, folder):
     """The model with a word tokenizer, as save_pretrained writes it."""
     from tokenizers import Tokenizer, models, pre_tokenizers

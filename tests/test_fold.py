@@ -14,7 +14,7 @@ from compress.size import dense_storage
 from compress.swap import Compression, apply
 from models.load import find_blocks, load
 from models.save import save_packed
-from tests.conftest import VOCABULARY, saved
+from tests.conftest import VOCABULARY, run, saved
 
 EXPECTED = {
     "GPT2LMHeadModel": {"attn.c_attn": "ln_1", "mlp.c_fc": "ln_2"},
@@ -29,10 +29,6 @@ EXPECTED = {
     },
 }  # fmt: skip
 """GPT-2's GELU keeps its last matrix apart, and Llama's shared values its attention's."""
-
-
-def run(model):
-    return lambda tokens: model(input_ids=tokens, use_cache=False)
 
 
 def before(model, tokens):

@@ -60,7 +60,7 @@ def test_its_verdict_sheet(dense_folder, foreign_folder, text_file, tmp_path):
     assert done.returncode in {0, 1}, done.stdout + done.stderr
     lines = [json.loads(line) for line in (place / "evidence.jsonl").read_text().splitlines()]
     rows = {line["row"]: line for line in lines if line["kind"] == "row"}
-    assert len(rows) == 4
+    assert {f"CHECKPOINT-{name}-protocol" for name in ("krony", "huggingface", "gptq")} < rows.keys()
     found = rows["CHECKPOINT-loses-nothing"]["details"]["checkpoint"]
     assert 0 < found["columns"]["mean KL compressed‖dense"] < 0.1
     assert found["sizes"]["bytes in memory"] < found["sizes"]["bytes in memory, dense"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from compress.calibrate import block_inputs, calibrate_blocks, linear_layers, measuring
+from compress.calibrate import block_inputs, linear_layers, measuring
 from compress.layers import SimulatedLinear
 from compress.methods import (
     CastWeights,
@@ -18,9 +18,10 @@ from compress.methods import (
     WandaPruning,
 )
 from compress.quantize import PerGroup, PerRow, PerTensor, fake_quantize
-from compress.statistics import GramMatrix, SquaredInputs
+from compress.statistics import SquaredInputs
 from compress.swap import apply, compressed
 from models.load import find_blocks
+from tests.conftest import run
 
 ALL = [
     MagnitudePruning(0.5), MagnitudePruning(0.3, ComparisonGroup.ROW), MagnitudePruning(0.4, ComparisonGroup.MODEL),
@@ -29,10 +30,6 @@ ALL = [
     RoundToNearest(3, PerGroup(7), protect=Protection(0.1)), RoundToNearest(4, activation_bits=8),
     CastWeights(torch.bfloat16),
 ]  # fmt: skip
-
-
-def run(model):
-    return lambda batch: model(input_ids=batch, use_cache=False)
 
 
 def hooks(model):
@@ -93,56 +90,6 @@ def test_wanda_in_a_model_is_wanda_by_hand_on_the_compressed_prefix(tiny, tokens
         for index, block in enumerate(blocks):
             for name, layer in linear_layers(block).items():
                 torch.testing.assert_close(layer.weight, expected[f"{index}.{name}"], rtol=0, atol=0)
-
-
-def test_streaming_through_blocks_is_the_model_itself(tiny, tokens):
-    blocks = find_blocks(tiny)
-    inputs = block_inputs(run(tiny), blocks[0], [tokens])
-    last = {}
-    hook = blocks[-1].register_forward_hook(
-        lambda _m, _a, out: last.update(out=out[0] if isinstance(out, tuple) else out)
-    )
-    run(tiny)(tokens)
-    hook.remove()
-    with torch.no_grad():
-        for block in blocks:
-            inputs = [batch.through(block) for batch in inputs]
-    torch.testing.assert_close(inputs[0].hidden, last["out"], rtol=0, atol=0)
-
-
-def test_statistics_in_two_parts_are_statistics_in_one(tokens):
-    layer, values = nn.Linear(6, 2), torch.randn(4, 5, 6, generator=torch.Generator().manual_seed(0))
-    whole, parts = SquaredInputs(layer), SquaredInputs(layer)
-    whole.add(values)
-    parts.add(values[:1])
-    parts.add(values[1:])
-    assert parts.tokens == whole.tokens == 20
-    torch.testing.assert_close(parts.mean, whole.mean, rtol=1e-6, atol=0)
-    torch.testing.assert_close(whole.sum, values.double().square().sum((0, 1)).float(), rtol=1e-6, atol=0)
-
-
-def test_layers_that_read_the_same_tensor_share_the_work_and_nothing_else(tiny, tokens, monkeypatch):
-    block = find_blocks(tiny)[0]
-    layers, alone, calls = linear_layers(block), {}, []
-    hooks_on = [
-        layer.register_forward_pre_hook(lambda _l, args, name=name: alone.setdefault(name, []).append(args[0].clone()))
-        for name, layer in layers.items()
-    ]
-    of = GramMatrix.of
-    monkeypatch.setattr(GramMatrix, "of", staticmethod(lambda inputs: (calls.append(1), of(inputs))[1]))
-    with torch.no_grad(), measuring(layers, GramMatrix) as measured:
-        for batch in block_inputs(run(tiny), block, tokens.split(2)):
-            batch.through(block)
-    for hook in hooks_on:
-        hook.remove()
-    batches = len(alone[next(iter(alone))])
-    assert batches == len(tokens.split(2)) and len(calls) == batches * 4, "attention's in and out, the MLP's in and out"
-    for name, layer in layers.items():
-        expected = GramMatrix(layer)
-        for inputs in alone[name]:
-            expected.add(inputs)
-        assert measured[name].tokens == expected.tokens
-        torch.testing.assert_close(measured[name].sum, expected.sum, rtol=0, atol=0)
 
 
 def test_hooks_come_off_and_layers_come_back_after_an_error(tiny, tokens):
@@ -302,19 +249,3 @@ def test_weights_in_a_narrow_dtype_keep_it():
     assert found.weight.dtype is torch.bfloat16
     expected = RoundToNearest(4)(layer_of(layer.weight.detach().float())).weight.to(torch.bfloat16)
     assert torch.equal(found.weight, expected)
-
-
-def test_every_block_is_visited_with_its_own_layers(tiny, tokens):
-    blocks, seen = find_blocks(tiny), []
-    inputs = block_inputs(run(tiny), blocks[0], [tokens])
-    calibrate_blocks(blocks, inputs, SquaredInputs, lambda index, measured: seen.append((index, set(measured))))
-    assert seen == [(index, set(linear_layers(block))) for index, block in enumerate(blocks)]
-
-
-def test_a_cache_of_keys_and_values_is_not_filled_by_calibration(tiny, tokens):
-    """Found where a forward pass had its cache on: the second pass through a block read its own first one."""
-    blocks = find_blocks(tiny)
-    with_cache = block_inputs(lambda batch: tiny(input_ids=batch, use_cache=True), blocks[0], [tokens])
-    without = block_inputs(lambda batch: tiny(input_ids=batch, use_cache=False), blocks[0], [tokens])
-    for _ in range(2):
-        assert torch.equal(with_cache[0].through(blocks[0]).hidden, without[0].through(blocks[0]).hidden)
