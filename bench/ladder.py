@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -125,8 +126,22 @@ class LadderLab:
                 f"{len(whole)} of {len(self.scored_documents)} scored documents have the {need} tokens that "
                 f"{per_document or 1} windows of {shape.positions} take; give longer documents"
             )
-        training = torch.cat([tokens(document) for document in self.training_documents])
-        return training, [windows_of(document, shape.positions)[:per_document] for document in whole]
+        return self._training_tokens(tokens), [windows_of(found, shape.positions)[:per_document] for found in whole]
+
+    def _training_tokens(self, tokens: Callable[[Document], Tensor]) -> Tensor:
+        """As many as the teacher reads, or all there are: what it never sees, no n-gram model counts."""
+        parts, found = [], 0
+        for document in self.training_documents:
+            if found >= self.read:
+                break
+            parts.append(tokens(document))
+            found += len(parts[-1])
+        return torch.cat(parts)[: self.read]
+
+    @property
+    def read(self) -> int:
+        """Tokens that the teacher reads, some more than once where the text is short of them."""
+        return self.ladder.teacher.steps * self.ladder.teacher.batch * self.ladder.shape.positions
 
     def losses(self, model: PreTrainedModel) -> Array:
         """Mean loss of each scored document, `[documents]`."""
@@ -146,7 +161,8 @@ class LadderLab:
             )  # fmt: skip
 
     def _fresh(self, shape: GPT2Shape) -> PreTrainedModel:
-        scale, dropout = self.ladder.initial_scale, self.ladder.dropout
+        scale = self.ladder.initial_scale
+        dropout = self.ladder.dropout if len(self.text[0]) < self.read else 0.0
         return build(shape, seed=self.lab.settings.seed, initial_scale=scale, dropout=dropout)
 
     @cached_property
@@ -183,7 +199,7 @@ class LadderLab:
     def remedy(self) -> str:
         """What would let a teacher discriminate that does not."""
         if self.lab.settings.effort == "thorough":
-            return "train it longer or score more documents: bench/krony_settings.py"
+            return "give it more text (--text, --train-text), or train it longer: bench/krony_settings.py"
         return "train it longer: --effort=thorough"
 
     @cached_property
@@ -229,7 +245,7 @@ class LadderLab:
     def origin(self) -> dict:
         """What a row of the ladder was measured on, for its evidence."""
         settings, shape = self.ladder, self.ladder.shape
-        read = [t.steps * t.batch * shape.positions for t in (settings.teacher, settings.student)]
+        read = self.read, settings.student.steps * settings.student.batch * shape.positions
         seeds = ", ".join(map(str, settings.seeds))
         return {
             "model": f"GPT-2 {shape.layers}x{shape.width}, trained here",

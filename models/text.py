@@ -20,7 +20,8 @@ from transformers import PreTrainedTokenizerBase
 from models.errors import InputError
 
 END_OF_TEXT = "<|endoftext|>"
-WIKITEXT_TITLE = re.compile(r"^ = (?!=)(.+?) = $", re.MULTILINE)
+TITLES = re.compile(r"^ = (?!=)(.+?) = $", re.MULTILINE), re.compile(r"^# Title: (.+)$", re.MULTILINE)
+"""WikiText's, and those of collections of books."""
 BLANK_LINES = re.compile(r"\n\s*\n\s*\n+")
 
 
@@ -49,7 +50,7 @@ def read_documents(path: Path) -> list[Document]:
 
     `.jsonl` holds one `{"text": ..., "title": ...}` a line; `.xz` files are
     unpacked in memory. In any other file documents are separated by `<|endoftext|>`, else by WikiText's
-    ` = Title = ` lines, else by two or more blank lines.
+    ` = Title = ` lines, else by lines `# Title: ...`, else by two or more blank lines.
 
     Raises:
         InputError: the file is missing, is not UTF-8, is empty, or holds fewer than two documents.
@@ -89,8 +90,8 @@ def _jsonl(path: Path, content: str) -> list[Document]:
 def _plain(name: str, content: str) -> list[Document]:
     if END_OF_TEXT in content:
         parts = content.split(END_OF_TEXT)
-    elif WIKITEXT_TITLE.search(content):
-        starts = [match.start() for match in WIKITEXT_TITLE.finditer(content)]
+    elif found := next((list(title.finditer(content)) for title in TITLES if title.search(content)), None):
+        starts = [match.start() for match in found]
         parts = [content[a:b] for a, b in zip(starts, [*starts[1:], len(content)], strict=True)]
     else:
         parts = BLANK_LINES.split(content)

@@ -53,17 +53,32 @@ def test_nothing_scored_is_trained_on(ladder):
     assert len(scored) == 4 and not scored & {document.text for document in ladder.training_documents}
 
 
+def test_a_teacher_and_its_rivals_have_the_text_that_the_teacher_reads(tmp_path, text_file):
+    """More text than it reads is left away for all; text that is read twice is read with dropout."""
+    for steps, all_read in ((2, False), (200, True)):
+        training = Training(steps=steps, batch=4, learning_rate=1e-3)
+        settings = Ladder(SHAPE, 0.05, training, training, seeds=(0, 1), documents=4, windows=2, dropout=0.1)
+        ladder = LadderLab(FakeLab(tmp_path, text=text_file), settings)
+        assert ladder.read == steps * 4 * SHAPE.positions
+        assert (len(ladder.text[0]) < ladder.read) == all_read
+        assert len(ladder.text[0]) == ladder.read or all_read
+        assert ladder._fresh(SHAPE).config.resid_pdrop == (0.1 if all_read else 0.0)
+
+
 def test_an_untrained_teacher_does_not_qualify(ladder):
     found = ladder.qualification
-    assert "does not discriminate" in found.doubt and "half-depth" in found.doubt
-    good = {
-        "teacher": np.array([1.0, 1.1, 0.9]),
-        "scratch": np.array([1.2, 1.3, 1.1]),
-        "ngram": np.array([1.5, 1.6, 1.4]),
-    }
-    ladder.base = good
-    del ladder.qualification
-    assert ladder.qualification.doubt == ""
+    assert "does not discriminate" in found.doubt and "5-gram" in found.doubt
+
+
+@pytest.mark.parametrize(
+    ("scratch", "ngram", "missing"),
+    [(1.2, 1.5, []), (1.05, 1.5, ["half-depth"]), (1.2, 0.99, ["5-gram"]), (1.0, 0.9, ["5-gram", "half-depth"])],
+)
+def test_a_teacher_qualifies_by_both_ratios(ladder, scratch, ngram, missing):
+    spread = np.array([0.0, 0.1, -0.1])
+    ladder.base = {"teacher": 1 + spread, "scratch": scratch + 1.1 * spread, "ngram": ngram + 1.1 * spread}
+    doubt = ladder.qualification.doubt
+    assert [name for name in ("5-gram", "half-depth") if name in doubt] == missing and bool(doubt) == bool(missing)
 
 
 def test_teacher_is_kept_between_sessions(tmp_path, text_file, ladder):

@@ -72,6 +72,7 @@ def test_calibration_sequences_do_not_overlap():
         ("a.jsonl", "\n".join(json.dumps({"text": f"t{i}", "title": "x"}) for i in range(3)), 3),
         ("b.txt", "one\n<|endoftext|>\ntwo\n<|endoftext|>\n", 2),
         ("c.txt", " = First = \n\n text\n\n = = Section = = \n\n more\n = Second = \n text", 2),
+        ("books.txt", "# Title: One\n\n## Chapter\n\n\n\ntext\n\n\n# Title: Two\n\ntext", 2),
         ("d.txt", "one\n\nstill one\n\n\ntwo", 2),
     ],
 )
