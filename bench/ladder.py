@@ -37,6 +37,8 @@ from models.vocabulary import enough_texts, train_tokenizer
 NGRAM = 5
 CURVE_POINTS = 50
 """Means of a training curve that the evidence keeps."""
+AS_GOOD_AS_NEW = 4
+"""How often text can be read until new text would be clearly better (Muennighoff et al. 2023, abstract)."""
 STEADY = 4
 """How many times smaller the batch of the unsteady run is."""
 
@@ -106,7 +108,7 @@ class LadderLab:
         text, more = lab.settings.text, lab.settings.train_text
         documents = documents_of(text)
         order = sorted(documents, key=lambda document: hashlib.sha256(document.text.encode()).hexdigest())
-        self.scored_documents, self.training_documents = order[: ladder.documents], order[ladder.documents :]
+        self.training_documents, self.scored_documents = order[: -ladder.documents], order[-ladder.documents :]
         if more is not None:
             self.training_documents += read_documents(more)
 
@@ -129,18 +131,19 @@ class LadderLab:
         return self._training_tokens(tokens), [windows_of(found, shape.positions)[:per_document] for found in whole]
 
     def _training_tokens(self, tokens: Callable[[Document], Tensor]) -> Tensor:
-        """As many as the teacher reads, or all there are: what it never sees, no n-gram model counts."""
+        """As many as the teacher reads, or fewer: what it never sees, no n-gram model counts."""
+        most = min(self.read, self.ladder.text or self.read)
         parts, found = [], 0
         for document in self.training_documents:
-            if found >= self.read:
+            if found >= most:
                 break
             parts.append(tokens(document))
             found += len(parts[-1])
-        return torch.cat(parts)[: self.read]
+        return torch.cat(parts)[:most]
 
     @property
     def read(self) -> int:
-        """Tokens that the teacher reads, some more than once where the text is short of them."""
+        """Tokens that the teacher reads, more than once where its text has fewer."""
         return self.ladder.teacher.steps * self.ladder.teacher.batch * self.ladder.shape.positions
 
     def losses(self, model: PreTrainedModel) -> Array:
@@ -162,7 +165,7 @@ class LadderLab:
 
     def _fresh(self, shape: GPT2Shape) -> PreTrainedModel:
         scale = self.ladder.initial_scale
-        dropout = self.ladder.dropout if len(self.text[0]) < self.read else 0.0
+        dropout = self.ladder.dropout if self.read > AS_GOOD_AS_NEW * len(self.text[0]) else 0.0
         return build(shape, seed=self.lab.settings.seed, initial_scale=scale, dropout=dropout)
 
     @cached_property
