@@ -69,6 +69,7 @@ LADDERS = {
     # hides what depth is good for: on 1.1 million tokens of Wikipedia, 37 times, half the depth came to 1.068 [1.047,
     # 1.090] times the teacher's perplexity. More text, read once, is counted as well as a model this small learns it: a
     # 5-gram model of 16 million tokens came to 1.015 [0.984, 1.047] times. What was scored then is not scored now.
+    # Students read a tenth of what the teacher did; the paper's about an epoch of what GPT-2 read several of (§4.1).
     ("embedded", "thorough"): _ladder(
         NANO,
         (8_000, 16, 4e-3),
