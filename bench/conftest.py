@@ -14,13 +14,14 @@ from bench.factorised import FactorisedLab
 from bench.krony_paper import PaperLab
 from bench.krony_settings import HEALED, LADDERS
 from bench.lab import Lab, Measured
-from bench.ladder import FOUR, MANY_SMALL, P81, P95, LadderLab
+from bench.ladder import LadderLab
 from bench.progress import SessionProgress
 from bench.settings import report_folder, settings
 from bench.small_models_lab import SmallModelsLab
 from bench.small_models_settings import PROTOCOLS as SMALL_MODELS
 from bench.small_models_sources import documents_and_task
 from bench.statistics import Interval, mean
+from bench.students import FOUR, MANY_SMALL, P81, P95
 from bench.survey_lab import SurveyLab
 from bench.survey_paper import OPTLab
 from bench.survey_settings import SURVEY_SETTINGS

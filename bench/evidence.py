@@ -170,7 +170,7 @@ def code_sha256() -> str:
     """Of every file that a measurement depends on: models, compress, and how benches measure."""
     measuring = (
         "curves.py", "divergence.py", "windows.py", "lab.py", "settings.py", "simulation.py", "theory.py", "ladder.py",
-        "factorised.py", "harness.py", "krony_settings.py", "ngram.py", "perplexity.py",
+        "factorised.py", "harness.py", "krony_settings.py", "ngram.py", "perplexity.py", "students.py",
         "small_models_lab.py", "small_models_settings.py",
         "small_models_sources.py", "survey_lab.py", "survey_paper.py", "survey_settings.py",
     )  # fmt: skip

@@ -21,8 +21,8 @@ class Ladder:
     seeds: tuple[int, ...]
     documents: int
     """Scored; none of them is trained on."""
-    windows: int | None
-    """Scored windows of a document, each of the model's context; None for all it has."""
+    windows: int
+    """Scored windows of a document, each of the model's context."""
     save_every: int = 0
     """Steps between the teacher's checkpoints."""
     dropout: float = 0.0
@@ -71,9 +71,16 @@ LADDERS = {
     # 5-gram model of 16 million tokens came to 1.015 [0.984, 1.047] times. What was scored then is not scored now.
     # Students read a tenth of what the teacher did; the paper's about an epoch of what GPT-2 read several of (§4.1).
     ("embedded", "thorough"): _ladder(
-        NANO, (8_000, 16, 4e-3), (800, 1e-3), seeds=(0, 1, 2), documents=32, windows=32, save_every=500, dropout=0.1,
+        NANO,
+        (8_000, 16, 4e-3),
+        (800, 1e-3),
+        seeds=(0, 1, 2),
+        documents=32,
+        windows=32,
+        save_every=500,
+        dropout=0.1,
         text=4_096_000,
-    ),  # fmt: skip
+    ),
     ("gpu", "quick"): _ladder(SMALL, (200, 64, 6e-4), (20, 1e-4), seeds=(0, 1), documents=8, windows=2),
     ("gpu", "normal"): _ladder(
         SMALL, (6000, 64, 1e-3), (400, 1e-4), seeds=(0, 1, 2), documents=16, windows=8, save_every=500

@@ -5,7 +5,6 @@ Every student starts from the teacher's weights and is trained on the same numbe
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 from collections.abc import Callable
@@ -23,15 +22,14 @@ from bench.lab import Array, Arrays, Lab
 from bench.ngram import KneserNey
 from bench.perplexity import token_losses
 from bench.statistics import Interval, crossed_ratio
+from bench.students import STUDENTS
 from compress.distillation import triple_loss
-from compress.factorise import KroneckerFactorisation, Start, factorised_embedding, trained_scalars
-from compress.swap import apply
+from compress.factorise import trained_scalars
 from models.embedded import documents_of
 from models.errors import InputError
-from models.gpt2 import GPT2Shape, build, every_other_layer, unique_parameters
-from models.load import find_blocks
+from models.gpt2 import GPT2Shape, build, unique_parameters
 from models.text import Document, read_documents
-from models.train import History, Loss, next_token_loss, train, windows_of
+from models.train import History, Loss, Training, next_token_loss, train, windows_of
 from models.vocabulary import enough_texts, train_tokenizer
 
 NGRAM = 5
@@ -39,49 +37,6 @@ CURVE_POINTS = 50
 """Means of a training curve that the evidence keeps."""
 AS_GOOD_AS_NEW = 4
 """How often text can be read until new text would be clearly better (Muennighoff et al. 2023, abstract)."""
-STEADY = 4
-"""How many times smaller the batch of the unsteady run is."""
-
-
-@dataclass(frozen=True)
-class Student:
-    """One rung: how the teacher is compressed, and how the student is trained."""
-
-    name: str
-    method: KroneckerFactorisation | None = None
-    """Of the MLP weights; None leaves them."""
-    half: bool = False
-    """Every other layer goes, as in DistilGPT2."""
-    odd_layers: bool = False
-    """Only blocks 1, 3, 5, ... are factorised, and the embedding too, with an output matrix of its own."""
-    distilled: bool = False
-    """Trained with DistilBERT's three losses rather than on the text alone."""
-    schedule: str = "constant"
-    batch_divisor: int = 1
-
-
-P81, P95, FOUR = (4, 1), (2, 1), (3, 3)
-MANY_SMALL = (8, 4)
-STUDENTS = {
-    student.name: student
-    for student in (
-        Student("half", half=True),
-        Student("half-distilled", half=True, distilled=True),
-        Student("81M", KroneckerFactorisation(P81)),
-        Student("81M-distilled", KroneckerFactorisation(P81), distilled=True),
-        Student("95M-van-loan", KroneckerFactorisation(P95)),
-        Student("95M-pruned", KroneckerFactorisation(P95, start=Start.PRUNED)),
-        Student("4-terms", KroneckerFactorisation(FOUR, terms=4)),
-        Student("4-terms-scalars", KroneckerFactorisation(FOUR, terms=4, scalars=True)),
-        Student("many-small", KroneckerFactorisation(MANY_SMALL, terms=8)),
-        Student("tqcompressor", KroneckerFactorisation((4, 2), terms=4, start=Start.PERMUTED), odd_layers=True),
-        Student("kngpt2", KroneckerFactorisation(P95), odd_layers=True, distilled=True),
-        Student("81M-cosine", KroneckerFactorisation(P81), schedule="cosine"),
-        Student("81M-small-batch", KroneckerFactorisation(P81), batch_divisor=STEADY),
-    )
-}
-EMBEDDING = ((2, 1), 1)
-"""Second factor and terms of a factorised embedding: half its parameters, as KnGPT-2 halves it."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +76,12 @@ class LadderLab:
         def tokens(document: Document) -> Tensor:
             return torch.tensor(tokenizer(document.text, verbose=False)["input_ids"])
 
-        need = (per_document or 1) * shape.positions
+        need = per_document * shape.positions
         whole = [found for found in map(tokens, self.scored_documents) if len(found) >= need]
         if len(whole) < 2:
             raise InputError(
                 f"{len(whole)} of {len(self.scored_documents)} scored documents have the {need} tokens that "
-                f"{per_document or 1} windows of {shape.positions} take; give longer documents"
+                f"{per_document} windows of {shape.positions} take; give longer documents"
             )
         return self._training_tokens(tokens), [windows_of(found, shape.positions)[:per_document] for found in whole]
 
@@ -141,10 +96,13 @@ class LadderLab:
             found += len(parts[-1])
         return torch.cat(parts)[:most]
 
+    def _reads(self, training: Training) -> int:
+        return training.steps * training.batch * self.ladder.shape.positions
+
     @property
     def read(self) -> int:
         """Tokens that the teacher reads, more than once where its text has fewer."""
-        return self.ladder.teacher.steps * self.ladder.teacher.batch * self.ladder.shape.positions
+        return self._reads(self.ladder.teacher)
 
     def losses(self, model: PreTrainedModel) -> Array:
         """Mean loss of each scored document, `[documents]`."""
@@ -155,9 +113,8 @@ class LadderLab:
         long = name in ("teacher", "scratch")
         training = replace(self.ladder.teacher if long else self.ladder.student, **changes)
         windows = windows_of(self.text[0], self.ladder.shape.positions)
-        tokens = training.steps * training.batch * windows.shape[1]
         folder = self.lab.folder / "training" / f"{name}-{self.lab.fingerprint[:16]}" if long else None
-        with self.lab.progress.variant(f"training {name}", tokens) as advance:
+        with self.lab.progress.variant(f"training {name}", self._reads(training)) as advance:
             return train(
                 model, windows, training, loss=loss, device=self.lab.settings.device, folder=folder,
                 save_every=self.ladder.save_every, watch=lambda count, _loss: advance(count),
@@ -223,7 +180,7 @@ class LadderLab:
         rung = STUDENTS[name]
 
         def run() -> Arrays:
-            model = self._compressed(rung)
+            model = rung.of(self.teacher, self.ladder.shape.width)
             before = self.losses(model)
             student = self.ladder.student
             warmup = student.steps // 10 if rung.schedule == "cosine" else 0
@@ -248,13 +205,13 @@ class LadderLab:
     def origin(self) -> dict:
         """What a row of the ladder was measured on, for its evidence."""
         settings, shape = self.ladder, self.ladder.shape
-        read = self.read, settings.student.steps * settings.student.batch * shape.positions
+        read = self.read, self._reads(settings.student)
         seeds = ", ".join(map(str, settings.seeds))
         return {
             "model": f"GPT-2 {shape.layers}x{shape.width}, trained here",
             "model_sha256": hashlib.sha256(repr(settings).encode()).hexdigest(),
             "protocol": (
-                f"teacher {read[0]:,} tokens, students {read[1]:,} each, seeds {seeds}; {settings.windows or 'all'} "
+                f"teacher {read[0]:,} tokens, students {read[1]:,} each, seeds {seeds}; {settings.windows} "
                 f"windows of {shape.positions} a document; natural log"
             ),
             "documents": settings.documents, "tokens": read[1],
@@ -282,26 +239,6 @@ class LadderLab:
         logits = found.logits[:, :-1], wanted.logits[:, :-1]
         hard = functional.cross_entropy(logits[0].flatten(0, 1).float(), tokens[:, 1:].flatten())
         return triple_loss(hard, logits, (found.hidden_states[-1], wanted.hidden_states[-1]))
-
-    def _compressed(self, rung: Student) -> PreTrainedModel:
-        model = every_other_layer(self.teacher) if rung.half else copy.deepcopy(self.teacher)
-        if rung.method is not None:
-            width = self.ladder.shape.width
-            blocks = find_blocks(model)[1::2] if rung.odd_layers else find_blocks(model)
-            apply(rung.method, blocks, chosen=lambda _name, layer: 4 * width in layer.weight.shape)
-        if rung.odd_layers:
-            _untie(model)
-        return model
-
-
-def _untie(model: PreTrainedModel) -> None:
-    """Factorise the embedding and leave the output matrix dense, as TQCompressor and KnGPT-2 do."""
-    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    if not isinstance(head, nn.Linear) or not isinstance(embedding, nn.Embedding):
-        raise InputError(f"{type(model).__name__} has no plain embedding and output matrix")
-    head.weight = nn.Parameter(head.weight.detach().clone())
-    model.config.tie_word_embeddings = False
-    model.set_input_embeddings(factorised_embedding(embedding, *EMBEDDING))
 
 
 def _ngram_loss(model: KneserNey, windows: Tensor) -> float:

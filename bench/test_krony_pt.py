@@ -16,8 +16,9 @@ import pytest
 
 from bench.conftest import Conclude
 from bench.factorised import FactorisedLab, Variant
-from bench.ladder import CLEARLY, FOUR, MANY_SMALL, P81, P95, STUDENTS, LadderLab, unsteadiness
+from bench.ladder import CLEARLY, LadderLab, unsteadiness
 from bench.statistics import Interval, crossed_ratio, difference_ratio, mean
+from bench.students import FOUR, MANY_SMALL, P81, P95, STUDENTS
 from bench.verdicts import GROWS, Region
 from compress.factorise import KroneckerFactorisation, KroneckerFitToInputs, Start
 

@@ -22,8 +22,8 @@ from bench.krony_tables import (
     model_size,
 )
 from bench.lab import Lab
-from bench.ladder import FOUR, MANY_SMALL, P81, P95
 from bench.statistics import Interval
+from bench.students import FOUR, MANY_SMALL, P81, P95
 from bench.timing import paired_ratio
 from bench.verdicts import UNCHANGED, Region
 from compress.factorise import KroneckerFactorisation

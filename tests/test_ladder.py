@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.krony_settings import HEALED, LADDERS, Healed, Ladder
-from bench.ladder import STUDENTS, LadderLab, unsteadiness
+from bench.ladder import LadderLab, unsteadiness
 from bench.statistics import crossed_ratio
+from bench.students import STUDENTS
 from compress.heal import Healing
 from models.gpt2 import GPT2Shape, unique_parameters
 from models.train import Training
