@@ -159,9 +159,11 @@ class FactorisedLab:
         lost = [str(variant) for variant in variants if not self.measure(variant)["loss"].mean() < self.no_context]
         if not lost:
             return ""
+        thorough = self.lab.settings.effort == "thorough"
+        remedy = "on a GPU (-m gpu) the whole model is trained" if thorough else "use --effort=thorough, or a GPU"
         return (
             f"{' and '.join(lost)} predict worse than the text's token frequencies ({self.no_context:.2f} nats): "
-            "healed too little; use --effort=thorough, or a GPU, where the whole model is trained"
+            f"healed too little; {remedy}"
         )
 
     def origin(self) -> dict:

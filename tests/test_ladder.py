@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.krony_settings import HEALED, LADDERS, Healed, Ladder
+from bench.krony_settings import LADDERS, Ladder
 from bench.ladder import LadderLab, unsteadiness
 from bench.statistics import crossed_ratio
 from bench.students import STUDENTS
-from compress.heal import Healing
 from models.gpt2 import GPT2Shape, unique_parameters
 from models.train import Training
 from models.vocabulary import train_tokenizer
@@ -99,8 +98,6 @@ def test_settings_fit_their_shapes():
                 assert 4 * width % p == 0 and width % q == 0 and rung.method.terms <= p * q
         assert ladder.shape.vocabulary.bit_length() - 1 <= 12  # five tokens fit into 63 bits
         assert ladder.student.batch % 4 == 0 and len(ladder.seeds) >= 2
-    assert all(isinstance(healed.healing, Healing) for healed in HEALED.values())
-    assert HEALED["embedded", "normal"] != Healed(0, Healing(0), 0)
 
 
 @given(st.integers(2, 6), st.integers(2, 8), st.integers(0, 1000))
