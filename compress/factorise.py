@@ -87,23 +87,30 @@ class KroneckerFitToInputs(KroneckerFactorisation):
     """The same, then alternating least squares for the error of the layer's outputs on calibration inputs."""
 
     sweeps: int = 10
+    damping: float = 0.01
+    """Of the Gram matrix's mean diagonal, added to it, as GPTQ does (Frantar et al. 2023, §3.3): along directions that
+    calibration hardly saw, the factors keep to the weight."""
     statistic: ClassVar[type[Statistic] | None] = GramMatrix
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.start is Start.PERMUTED:
             raise ValueError("a fit to inputs keeps their order; use Start.VAN_LOAN or Start.PRUNED")
+        if not 0 <= self.damping < math.inf:
+            raise ValueError(f"damping is {self.damping}; it must be at least 0 and finite")
 
     def __str__(self) -> str:
         return f"{super().__str__()}-fit"
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> KroneckerLinear:
-        """The factors that the fit ends with; never worse on the calibration inputs than the start."""
+        """The factors that the fit ends with; never worse in the norm of the damped Gram matrix than the start."""
         if not isinstance(statistic, GramMatrix):
             raise TypeError(f"a fit to inputs needs the Gram matrix of {name or 'the layer'}; calibrate first")
         start = super().__call__(layer, name=name)
         factors = start.first.detach(), start.second.detach()
-        (a, b), _ = fit_to_inputs(layer.weight.detach(), statistic.sum, factors, sweeps=self.sweeps)
+        gram = statistic.sum.double().clone()
+        gram.diagonal().add_(self.damping * gram.diagonal().mean())
+        (a, b), _ = fit_to_inputs(layer.weight.detach(), gram, factors, sweeps=self.sweeps)
         return KroneckerLinear(a, b, layer.bias, scalars=start.scalars)
 
 

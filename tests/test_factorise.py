@@ -111,6 +111,39 @@ def test_fit_to_inputs_lowers_the_error_of_outputs(model, batches):
         KroneckerFitToInputs((4, 1))(layer)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_damping_keeps_a_fit_to_few_tokens_from_what_it_never_saw(seed):
+    """Undamped, nothing holds the factors along directions without tokens, and later inputs do go there."""
+    generator = torch.Generator().manual_seed(seed)
+    layer = nn.Linear(24, 24, bias=False).requires_grad_(False)
+    layer.weight.copy_(torch.randn(24, 24, generator=generator))
+    mix = torch.randn(24, 24, generator=generator) * torch.logspace(0, -2, 24)
+    seen, later = (torch.randn(count, 24, generator=generator) @ mix.T for count in (16, 400))
+    gram = GramMatrix(layer)
+    gram.add(seen)
+
+    def error(inputs, damping):
+        fitted = KroneckerFitToInputs((3, 3), terms=4, damping=damping)(layer, gram)
+        return (fitted(inputs) - layer(inputs)).square().sum().item()
+
+    assert error(seen, 0) < error(seen, 0.01) and error(later, 0.01) < 0.9 * error(later, 0)
+
+
+def test_a_fit_damped_beyond_its_inputs_is_van_loans(model):
+    layer = find_blocks(model)[1].mlp.c_fc
+    gram = GramMatrix(layer)
+    gram.add(torch.randn(60, 12, generator=torch.Generator().manual_seed(1)))
+    plain = KroneckerFactorisation((2, 2))(layer).dense().weight
+    fitted = KroneckerFitToInputs((2, 2), damping=1e9)(layer, gram).dense().weight
+    torch.testing.assert_close(fitted, plain, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("damping", [-0.1, math.inf, math.nan])
+def test_damping_must_be_a_share(damping):
+    with pytest.raises(ValueError, match="at least 0 and finite"):
+        KroneckerFitToInputs((2, 2), damping=damping)
+
+
 @pytest.mark.parametrize("scalars", [False, True])
 def test_saved_and_dense_give_the_same_logits(model, batches, tmp_path, scalars):
     dense_twin = copy.deepcopy(model)
