@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -106,7 +107,8 @@ class Recorder:
         for row in getattr(report, "evidence", []):
             folder = report_folder(self.config, row["scale"])
             if row["scale"] not in self.config.stash[SCALES]:
-                header = evidence.run_header({k: str(v) for k, v in vars(self.config.option).items() if k in OPTIONS})
+                options = {name: self.config.getoption(name) for name in OPTIONS}
+                header = evidence.run_header({name: _named(value) for name, value in options.items()})
                 self.config.stash[RUN] = header["run"]
                 evidence.append(folder, "run", header)
                 self.config.stash[SCALES].add(row["scale"])
@@ -114,6 +116,11 @@ class Recorder:
 
 
 OPTIONS = ("scale", "effort", "model", "dense", "compressed", "text", "contexts", "device", "keyword", "markexpr")
+
+
+def _named(value: object) -> str:
+    """An option as it was given, files and folders without where they lie: pages are shared, machines are not."""
+    return Path(value).name if isinstance(value, (str, Path)) and Path(value).is_absolute() else str(value)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -116,9 +116,10 @@ def _students(found: Evidence) -> str:
     ]  # fmt: skip
     read, text = base.details["tokens_read"], base.details["tokens_of_text"]
     return (
-        "## The paper's tables beside ours\n\nOurs: perplexity a token on scored articles, of students that start from "
-        f"one teacher ({base.model}; {read:,} tokens\nread of a text of {text:,}) and read the same tokens each. The "
-        "paper's: GPT-2 small and its students (Tables 3–6). Only\norders can be compared.\n\n"
+        "## The paper's tables beside ours\n\nOurs: perplexity a token on scored documents, of students that start "
+        f"from one teacher\n({base.model}; {read:,} tokens read of a text of {text:,}) and read the same tokens "
+        "each (but where\nthe batch is smaller, in as many steps). The paper's: GPT-2 small and its students (Tables "
+        "3–6). Only orders can\nbe compared.\n\n"
         f"{table(lines, headers)}"
     )
 

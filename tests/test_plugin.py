@@ -46,7 +46,7 @@ def first_run(own, tmp_path_factory):
     return done, folder
 
 
-def test_own_model_and_text_give_the_same_pages(first_run):
+def test_own_model_and_text_give_the_same_pages(first_run, own):
     done, folder = first_run
     assert done.returncode in {0, 1}, done.stdout + done.stderr  # a claim that fails is a result
     assert "claims, embedded scale" in done.stdout
@@ -56,6 +56,8 @@ def test_own_model_and_text_give_the_same_pages(first_run):
     rows = {line["row"]: line for line in lines if line["kind"] == "row"}
     assert {f"LC3-rtn-w{bits}-g64" for bits in (8, 4, 3)} <= set(rows)
     assert all(row["documents"] == 3 and len(row["model_sha256"]) == 64 for row in rows.values())
+    (header,) = (line["options"] for line in lines if line["kind"] == "run")
+    assert (header["model"], header["text"]) == (Path(own[1]).name, Path(own[3]).name)  # pages are shared, folders not
     assert (folder.parent / "README.md").read_text().count("| LC") == 8
 
 
