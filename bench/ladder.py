@@ -180,7 +180,7 @@ class LadderLab:
         rung = STUDENTS[name]
 
         def run() -> Arrays:
-            model = rung.of(self.teacher, self.ladder.shape.width)
+            model = rung.of(self.teacher)
             before = self.losses(model)
             student = self.ladder.student
             warmup = student.steps // 10 if rung.schedule == "cosine" else 0

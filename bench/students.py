@@ -12,7 +12,7 @@ from compress.factorise import KroneckerFactorisation, Start, factorised_embeddi
 from compress.swap import apply
 from models.errors import InputError
 from models.gpt2 import every_other_layer
-from models.load import find_blocks
+from models.load import find_blocks, mlp_width
 
 STEADY = 4
 """How many times smaller the batch of the unsteady run is."""
@@ -34,12 +34,13 @@ class Student:
     schedule: str = "constant"
     batch_divisor: int = 1
 
-    def of(self, teacher: PreTrainedModel, width: int) -> PreTrainedModel:
-        """The student before its training, from a teacher of that width, which stays as it is."""
+    def of(self, teacher: PreTrainedModel) -> PreTrainedModel:
+        """The student before its training, from a teacher that stays as it is."""
         model = every_other_layer(teacher) if self.half else copy.deepcopy(teacher)
         if self.method is not None:
             blocks = find_blocks(model)[1::2] if self.odd_layers else find_blocks(model)
-            apply(self.method, blocks, chosen=lambda _name, layer: 4 * width in layer.weight.shape)
+            width = mlp_width(teacher.config)
+            apply(self.method, blocks, chosen=lambda _name, layer: width in layer.weight.shape)
         if self.odd_layers:
             _untie(model)
         return model

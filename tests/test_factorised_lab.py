@@ -13,7 +13,7 @@ from compress.factorise import KroneckerFactorisation, KroneckerFitToInputs
 from compress.heal import Healing
 from models.load import load
 from models.text import Corpus
-from tests.conftest import VOCABULARY, saved, tiny_llama
+from tests.conftest import VOCABULARY
 from tests.fakes import FakeLab
 
 UNHEALED = Healing(passes=0)
@@ -21,9 +21,9 @@ HALF, COARSE = Variant(None), Variant(KroneckerFactorisation((4, 1)))
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path, llama_folder):
     found = FakeLab(tmp_path)
-    found.decoder = load(str(saved(tiny_llama(), tmp_path / "model")))
+    found.decoder = load(str(llama_folder))
     drawn = torch.randint(0, VOCABULARY, (8, 24), generator=torch.Generator().manual_seed(3))
     found.corpus = Corpus(calibration=(), scored=tuple(drawn[:3]), titles=("a", "b", "c"), sha256="")
     found.calibration = [drawn[4:]]
