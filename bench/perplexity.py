@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.divergence import CHUNK_BYTES, log_probabilities
 from models.errors import InputError
+from models.text import json_lines
 
 Array = NDArray[np.floating[Any]]
 
@@ -84,7 +85,8 @@ def lines_of(path: Path) -> list[str]:
     """A WikiText file as the rows of its dataset: blank lines empty, others with their line break."""
     if not path.is_file():
         raise InputError(f"no text at {path}; give the folder that holds it with --data-dir")
-    return [line if line.strip() else "" for line in path.read_text(encoding="utf-8").splitlines(keepends=True)]
+    with path.open(encoding="utf-8", newline="\n") as file:  # the dataset's rows end at line feeds alone
+        return [line if line.strip() else "" for line in file]
 
 
 @torch.inference_mode()
@@ -175,4 +177,4 @@ def passages_of(path: Path) -> list[str]:
     """The passages of a LAMBADA file, one `{"text": ...}` a line."""
     if not path.is_file():
         raise InputError(f"no LAMBADA passages at {path}; give the folder that holds them with --data-dir")
-    return [json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [json.loads(line)["text"] for _, line in json_lines(path.read_text(encoding="utf-8"))]

