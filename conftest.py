@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import evidence, pages, report
-from bench.settings import SCALES as SCALE_NAMES
-from bench.settings import add_options, report_folder, settings
-from bench.verdicts import Verdict
+from bench.measure.settings import SCALES as SCALE_NAMES
+from bench.measure.settings import add_options, report_folder, settings
+from bench.report import __main__ as report
+from bench.report import pages
+from bench.verdict import evidence
+from bench.verdict.regions import Verdict
 
 RUN = pytest.StashKey[str]()
 SCALES = pytest.StashKey[set[str]]()
@@ -91,9 +93,14 @@ def _not_run(item: pytest.Item, found: pytest.TestReport) -> evidence.Row | None
         return None
     reason = found.longrepr[2] if isinstance(found.longrepr, tuple) else str(found.longrepr)
     return evidence.Row(
-        name, marker.args[0], Verdict.NOT_RUN.value, reason.removeprefix("Skipped: "), scale=lab.settings.scale,
-        model=lab.decoder.name, model_sha256=lab.decoder.sha256,
-    )  # fmt: skip
+        name,
+        marker.args[0],
+        Verdict.NOT_RUN.value,
+        reason.removeprefix("Skipped: "),
+        scale=lab.settings.scale,
+        model=lab.decoder.name,
+        model_sha256=lab.decoder.sha256,
+    )
 
 
 class Recorder:

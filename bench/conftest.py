@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 import torch
 
-from bench.evidence import Row, recorded_verdict
-from bench.factorised import FactorisedLab
-from bench.krony_paper import PaperLab
-from bench.krony_settings import HEALED, LADDERS
-from bench.lab import Lab, Measured
-from bench.ladder import LadderLab
-from bench.progress import SessionProgress
-from bench.settings import report_folder, settings
-from bench.small_models_lab import SmallModelsLab
-from bench.small_models_settings import PROTOCOLS as SMALL_MODELS
-from bench.small_models_sources import documents_and_task
-from bench.statistics import Interval, mean
-from bench.students import FOUR, MANY_SMALL, P81, P95
-from bench.survey_lab import SurveyLab
-from bench.survey_paper import OPTLab
-from bench.survey_settings import SURVEY_SETTINGS
-from bench.verdicts import Region, Verdict, judge
+from bench.krony.healed import FactorisedLab
+from bench.krony.ladder import LadderLab
+from bench.krony.paper import PaperLab
+from bench.krony.settings import HEALED, LADDERS
+from bench.krony.students import FOUR, MANY_SMALL, P81, P95
+from bench.measure.progress import SessionProgress
+from bench.measure.session import Lab, Measured
+from bench.measure.settings import report_folder, settings
+from bench.small_models.lab import SmallModelsLab
+from bench.small_models.settings import PROTOCOLS as SMALL_MODELS
+from bench.small_models.sources import documents_and_task
+from bench.survey.lab import SurveyLab
+from bench.survey.paper import OPTLab
+from bench.survey.settings import SURVEY_SETTINGS
+from bench.verdict.documents import Interval, mean
+from bench.verdict.evidence import Row, recorded_verdict
+from bench.verdict.regions import Region, Verdict, judge
 from conftest import ROWS
 from models.errors import InputError
 
@@ -89,7 +89,7 @@ def once(request: pytest.FixtureRequest, key: object, make: Callable[[], Any]) -
 def ladder(request: pytest.FixtureRequest, lab: Lab) -> LadderLab:
     """The ladder of the lab's scale and effort."""
     if lab.settings.scale == "paper":
-        pytest.skip("stated for a teacher trained on the spot; bench/test_krony_pt_paper.py has the paper's own")
+        pytest.skip("stated for a teacher trained on the spot; bench/krony/test_paper.py has the paper's own")
     settings = LADDERS[lab.settings.scale, lab.settings.effort]
     found = once(request, ("ladder", id(lab)), lambda: LadderLab(lab, settings))
     try:
@@ -127,7 +127,7 @@ def real(request: pytest.FixtureRequest, lab: Lab) -> FactorisedLab:
     """The factorised real model of the lab's scale and effort."""
     settings = HEALED.get((lab.settings.scale, lab.settings.effort))
     if settings is None:
-        pytest.skip("stated for block-local healing; bench/test_krony_pt_paper.py trains end to end")
+        pytest.skip("stated for block-local healing; bench/krony/test_paper.py trains end to end")
     found = once(request, ("real", id(lab)), lambda: FactorisedLab(lab, settings))
     if misfit := found.misfit((P81, P95, FOUR, MANY_SMALL)):
         pytest.skip(misfit)
@@ -171,20 +171,34 @@ def conclude(request: pytest.FixtureRequest, lab: Lab) -> Conclude:
     claim = request.node.get_closest_marker("claim").args[0]
 
     def finish(
-        row: str, statistic: str, interval: Interval, accept: Region, *, measured: Measured | None = None,
-        doubt: str = "", decide: str = "more documents (--effort=thorough)", details: dict | None = None,
+        row: str,
+        statistic: str,
+        interval: Interval,
+        accept: Region,
+        *,
+        measured: Measured | None = None,
+        doubt: str = "",
+        decide: str = "more documents (--effort=thorough)",
+        details: dict | None = None,
         origin: dict | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         verdict = Verdict.INCONCLUSIVE if doubt else judge(interval, accept)
         undecided = verdict is Verdict.INCONCLUSIVE
         reason = doubt or (f"the interval straddles the boundary; {decide} would decide" if undecided else "")
         entry = Row(
-            row, claim, verdict.value, reason, statistic=statistic, value=interval.value,
-            low=_finite(interval.low), high=_finite(interval.high),
-            accept_low=_finite(accept.low), accept_high=_finite(accept.high),
+            row,
+            claim,
+            verdict.value,
+            reason,
+            statistic=statistic,
+            value=interval.value,
+            low=_finite(interval.low),
+            high=_finite(interval.high),
+            accept_low=_finite(accept.low),
+            accept_high=_finite(accept.high),
             details={**(_described(lab, measured) if measured else {}), **(details or {})},
             **{**_origin(lab), **(_cost(measured) if measured else {}), **(origin or {})},
-        )  # fmt: skip
+        )
         request.node.stash.setdefault(ROWS, []).append(entry)
         _end(request.config, entry, verdict, f"{row}: {statistic} is {interval}, accepted {accept}")
 
@@ -193,8 +207,10 @@ def conclude(request: pytest.FixtureRequest, lab: Lab) -> Conclude:
 
 def _cost(measured: Measured) -> dict:
     return {
-        "method": measured.method, "seconds": round(measured.seconds, 2), "peak_bytes": measured.peak_bytes,
-    }  # fmt: skip
+        "method": measured.method,
+        "seconds": round(measured.seconds, 2),
+        "peak_bytes": measured.peak_bytes,
+    }
 
 
 def _finite(bound: float) -> float | None:
@@ -203,11 +219,16 @@ def _finite(bound: float) -> float | None:
 
 def _origin(lab: Lab) -> dict:
     return {
-        "scale": lab.settings.scale, "model": lab.decoder.name, "model_sha256": lab.decoder.sha256,
+        "scale": lab.settings.scale,
+        "model": lab.decoder.name,
+        "model_sha256": lab.decoder.sha256,
         "text": str(lab.settings.text.name) if lab.settings.text else "Wikipedia sample",
-        "text_sha256": lab.corpus.sha256, "protocol": lab.protocol, "documents": len(lab.windows.segments),
-        "tokens": lab.windows.token_count, "seed": lab.settings.seed,
-    }  # fmt: skip
+        "text_sha256": lab.corpus.sha256,
+        "protocol": lab.protocol,
+        "documents": len(lab.windows.segments),
+        "tokens": lab.windows.token_count,
+        "seed": lab.settings.seed,
+    }
 
 
 def _described(lab: Lab, measured: Measured) -> dict:
@@ -220,9 +241,12 @@ def _described(lab: Lab, measured: Measured) -> dict:
         for name, values in columns.items()
     }
     return {
-        "contexts": list(curve.contexts), "series": series, "summary": measured.summary,
-        "positions": curve.positions.tolist(), "resolved": curve.resolved.mean(0).round(6).tolist(),
-    }  # fmt: skip
+        "contexts": list(curve.contexts),
+        "series": series,
+        "summary": measured.summary,
+        "positions": curve.positions.tolist(),
+        "resolved": curve.resolved.mean(0).round(6).tolist(),
+    }
 
 
 def _triple(interval: Interval) -> list[float]:

@@ -140,16 +140,22 @@ class AWQ(Method):
         found = self.grouping.join(from_codes(to_codes(groups, grid), grid), weight.shape[1])
         width, count = element_bits(layer.weight), grid.scale.numel()
         storage = Storage(
-            weight.numel(), value_bits=weight.numel() * self.bits, scale_bits=count * width + len(scale) * width,
-            zero_point_bits=count * self.bits, held_bits=weight.numel() * width,
-        )  # fmt: skip
+            weight.numel(),
+            value_bits=weight.numel() * self.bits,
+            scale_bits=count * width + len(scale) * width,
+            zero_point_bits=count * self.bits,
+            held_bits=weight.numel() * width,
+        )
         if self.before is None:
             return SimulatedLinear((found / scale).to(layer.weight.dtype), layer.bias, storage=storage)
         kept = WeightGrid(self.bits, self.grouping.size, False, grid.scale[..., 0], grid.zero_point[..., 0])
         return SimulatedLinear(
-            found.to(layer.weight.dtype), layer.bias, storage=storage, grid=kept,
+            found.to(layer.weight.dtype),
+            layer.bias,
+            storage=storage,
+            grid=kept,
             input_scale=None if (scale == 1).all() else scale,
-        )  # fmt: skip
+        )
 
 
 def _moments(statistic: Statistic | None, name: str) -> GramAndMagnitude:

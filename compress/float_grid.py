@@ -77,8 +77,10 @@ class FloatRounding(Method):
         groups = self.grouping.cut(weight)
         found = self.grouping.join(self.format.fake(groups), weight.shape[1])
         storage = Storage(
-            weight.numel(), value_bits=weight.numel() * self.format.bits,
-            scale_bits=groups[..., 0].numel() * element_bits(weight), held_bits=weight.numel() * element_bits(weight),
-        )  # fmt: skip
+            weight.numel(),
+            value_bits=weight.numel() * self.format.bits,
+            scale_bits=groups[..., 0].numel() * element_bits(weight),
+            held_bits=weight.numel() * element_bits(weight),
+        )
         quantize = None if self.activations is None else self.activations.fake
         return SimulatedLinear(found, layer.bias, storage=storage, quantize_inputs=quantize)

@@ -40,9 +40,10 @@ def producers(block: nn.Module, batch: BlockInput) -> dict[str, str]:
         with _divided(module, scale):
             moved, _ = _observed(block, batch, layers, {})
             readers = [
-                layer for layer, tensor in inputs.items()
+                layer
+                for layer, tensor in inputs.items()
                 if tensor.shape[-1] == width and tensor.any() and torch.equal(moved[layer] * scale.to(tensor), tensor)
-            ]  # fmt: skip
+            ]
             _, again = _observed(block, batch, layers, dict.fromkeys(readers, scale))
         if readers and torch.equal(again, output):
             for layer in readers:

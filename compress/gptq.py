@@ -126,9 +126,17 @@ class Quantized:
 
 
 def gptq(
-    weight: Tensor, gram: Tensor, *, bits: int, grouping: PerRow | PerGroup, symmetric: bool = False,
-    damping: float = 0.01, activation_order: bool = False, ranges: Ranges = Ranges.FRESH, block: int = BLOCK,
-) -> Quantized:  # fmt: skip
+    weight: Tensor,
+    gram: Tensor,
+    *,
+    bits: int,
+    grouping: PerRow | PerGroup,
+    symmetric: bool = False,
+    damping: float = 0.01,
+    activation_order: bool = False,
+    ranges: Ranges = Ranges.FRESH,
+    block: int = BLOCK,
+) -> Quantized:
     """Quantize a weight so that its outputs on the calibration inputs change little.
 
     Inputs that were zero throughout the calibration get weight zero, as in the authors' code.
@@ -204,16 +212,25 @@ class GPTQ(Method):
         weight = layer.weight.detach()
         try:
             found = gptq(
-                weight.float(), statistic.sum, bits=self.bits, grouping=self.grouping, symmetric=self.symmetric,
-                damping=self.damping, activation_order=self.activation_order, ranges=self.ranges,
-            )  # fmt: skip
+                weight.float(),
+                statistic.sum,
+                bits=self.bits,
+                grouping=self.grouping,
+                symmetric=self.symmetric,
+                damping=self.damping,
+                activation_order=self.activation_order,
+                ranges=self.ranges,
+            )
         except ValueError as error:
             raise ValueError(f"{name or 'the layer'}: {error}") from error
         return SimulatedLinear(
-            found.weight.to(weight.dtype), layer.bias, storage=self._storage(found, weight),
-            note=damping_note(self.damping, found.damping), activation_bits=self.activation_bits,
+            found.weight.to(weight.dtype),
+            layer.bias,
+            storage=self._storage(found, weight),
+            note=damping_note(self.damping, found.damping),
+            activation_bits=self.activation_bits,
             grid=self._grid(found, weight.shape[1]),
-        )  # fmt: skip
+        )
 
     def _mixed(self, found: Quantized) -> bool:
         """Whether the order of columns has left groups that are no runs of neighbours."""

@@ -30,9 +30,12 @@ def _storage(weight: Tensor, kept_columns: int = 0) -> Storage:
     width = element_bits(weight)
     rounded = weight.shape[0] * (weight.shape[1] - kept_columns)
     return Storage(
-        weight.numel(), value_bits=rounded * 8 + weight.shape[0] * kept_columns * width,
-        scale_bits=weight.shape[0] * width, mask_bits=kept_columns * 16, held_bits=weight.numel() * width,
-    )  # fmt: skip
+        weight.numel(),
+        value_bits=rounded * 8 + weight.shape[0] * kept_columns * width,
+        scale_bits=weight.shape[0] * width,
+        mask_bits=kept_columns * 16,
+        held_bits=weight.numel() * width,
+    )
 
 
 def _largest(statistic: Statistic | None, name: str, method: object) -> Tensor:

@@ -26,7 +26,7 @@ class Contraction(Enum):
 ELEMENT_COST = 40.0
 """What reading and writing one element of an intermediate takes, in floating-point operations of a matrix product.
 
-`bench/test_speed.py` shows whether the choices that follow from it are right.
+`bench/speed/test_measuring.py` shows whether the choices that follow from it are right.
 """
 
 
@@ -116,9 +116,15 @@ class KroneckerLinear(nn.Module):
     columns: Tensor | None
 
     def __init__(
-        self, first: Tensor, second: Tensor, bias: Tensor | None, *, scalars: Tensor | None = None,
-        rows: Tensor | None = None, columns: Tensor | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        first: Tensor,
+        second: Tensor,
+        bias: Tensor | None,
+        *,
+        scalars: Tensor | None = None,
+        rows: Tensor | None = None,
+        columns: Tensor | None = None,
+    ) -> None:
         super().__init__()
         if first.ndim != 3 or second.ndim != 3 or len(first) != len(second):
             raise ValueError(

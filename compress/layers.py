@@ -54,10 +54,17 @@ class SimulatedLinear(nn.Linear):
     input_scale: Tensor | None
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None, *, storage: Storage, activation_bits: int | None = None,
-        quantize_inputs: Callable[[Tensor], Tensor] | None = None, input_scale: Tensor | None = None, note: str = "",
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        storage: Storage,
+        activation_bits: int | None = None,
+        quantize_inputs: Callable[[Tensor], Tensor] | None = None,
+        input_scale: Tensor | None = None,
+        note: str = "",
         grid: WeightGrid | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         d_out, d_in = weight.shape
         super().__init__(d_in, d_out, bias=False, device="meta")
         self.weight = nn.Parameter(weight, requires_grad=False)

@@ -54,9 +54,15 @@ class _Pruning:
 
 
 def sparsegpt(
-    weight: Tensor, gram: Tensor, *, sparsity: float, n_of_m: tuple[int, int] | None = None, bits: int | None = None,
-    damping: float = 0.01, block: int = BLOCK,
-) -> tuple[Tensor, Tensor, float]:  # fmt: skip
+    weight: Tensor,
+    gram: Tensor,
+    *,
+    sparsity: float,
+    n_of_m: tuple[int, int] | None = None,
+    bits: int | None = None,
+    damping: float = 0.01,
+    block: int = BLOCK,
+) -> tuple[Tensor, Tensor, float]:
     """Prune a weight, and round what is kept where `bits` are given, so that its outputs change little.
 
     Of every block of 128 columns exactly `round(sparsity * weights)` go; with `n_of_m` all but n of every m
@@ -123,9 +129,13 @@ class SparseGPT(Method):
         weight = layer.weight.detach()
         try:
             found, mask, used = sparsegpt(
-                weight.float(), statistic.sum, sparsity=self.sparsity, n_of_m=self.n_of_m, bits=self.bits,
+                weight.float(),
+                statistic.sum,
+                sparsity=self.sparsity,
+                n_of_m=self.n_of_m,
+                bits=self.bits,
                 damping=self.damping,
-            )  # fmt: skip
+            )
         except ValueError as error:
             raise ValueError(f"{name or 'the layer'}: {error}") from error
         pruned = found.to(weight.dtype)
@@ -134,8 +144,11 @@ class SparseGPT(Method):
         if self.bits is not None:
             rows, kept = weight.shape[0], int((~mask).sum())
             storage = Storage(
-                weight.numel(), value_bits=kept * self.bits, scale_bits=rows * element_bits(weight),
-                zero_point_bits=rows * self.bits, held_bits=storage.held_bits,
+                weight.numel(),
+                value_bits=kept * self.bits,
+                scale_bits=rows * element_bits(weight),
+                zero_point_bits=rows * self.bits,
+                held_bits=storage.held_bits,
                 mask_bits=weight.numel() if index_bits is None else kept * index_bits,
-            )  # fmt: skip
+            )
         return SimulatedLinear(pruned, layer.bias, storage=storage, note=damping_note(self.damping, used))

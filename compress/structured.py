@@ -117,9 +117,11 @@ class StructuredPruning(Method):
         queries = self._stay(_importance(layers, statistics, out), size)
         keys = queries.view(shared, size)[:, 0].repeat_interleave(width)
         return {
-            query: Kept(outputs=queries), out: Kept(inputs=queries),
-            key: Kept(outputs=keys), value: Kept(outputs=keys),
-        }  # fmt: skip
+            query: Kept(outputs=queries),
+            out: Kept(inputs=queries),
+            key: Kept(outputs=keys),
+            value: Kept(outputs=keys),
+        }
 
     def settings(self, block: nn.Module, layers: Mapping[str, nn.Module]) -> list[tuple[nn.Module, str, int]]:
         """The heads that attention has now, and the width at which GPT-2 cuts query, key and value apart."""

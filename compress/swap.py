@@ -164,9 +164,14 @@ def _inputs(
 
 
 def _walk(
-    rule: Method, blocks: Sequence[nn.Module], inputs: list[BlockInput], visit: Visit, *, chosen: Chosen,
+    rule: Method,
+    blocks: Sequence[nn.Module],
+    inputs: list[BlockInput],
+    visit: Visit,
+    *,
+    chosen: Chosen,
     kept: KeptBlocks | None,
-) -> None:  # fmt: skip
+) -> None:
     if rule.statistic is not None:
         done = (lambda _index: False) if kept is None else kept.done
         calibrate_blocks(blocks, inputs, rule.statistic, visit, chosen, done=done)

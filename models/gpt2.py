@@ -68,11 +68,20 @@ def build(shape: GPT2Shape, *, seed: int, initial_scale: float = 0.02, dropout: 
         dropout: of embeddings and of what blocks add. Attention has none: with it, CPUs take a slow path.
     """
     config = GPT2Config(
-        vocab_size=shape.vocabulary, n_positions=shape.positions, n_embd=shape.width, n_layer=shape.layers,
-        n_head=shape.heads, resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0,
-        initializer_range=initial_scale, use_cache=False,
+        vocab_size=shape.vocabulary,
+        n_positions=shape.positions,
+        n_embd=shape.width,
+        n_layer=shape.layers,
+        n_head=shape.heads,
+        resid_pdrop=dropout,
+        embd_pdrop=dropout,
+        attn_pdrop=0.0,
+        bos_token_id=0,
+        eos_token_id=0,
+        initializer_range=initial_scale,
+        use_cache=False,
         activation_function="gelu_pytorch_tanh",  # what GPT-2 calls gelu_new, in one kernel
-    )  # fmt: skip
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # transformers draws initial weights from the global generator
         model = GPT2LMHeadModel(config)

@@ -23,8 +23,8 @@ from transformers import (
 )
 from transformers.pytorch_utils import Conv1D
 
-from models.assets import fetch, file_sha256
-from models.embedded import SMOLLM2, dequantized, smollm2_folder
+from models.data.assets import fetch, file_sha256
+from models.data.embedded import SMOLLM2, dequantized, smollm2_folder
 from models.errors import InputError
 
 EMBEDDED = "smollm2-135m"
@@ -158,8 +158,8 @@ def check_finite(name: str, model: nn.Module) -> None:
         if value.is_floating_point() and not value.isfinite().all():
             count = int((~value.isfinite()).sum())
             raise InputError(
-                f"{name}: {count:,} of {value.numel():,} values of {key} are NaN or infinite; the checkpoint is damaged "
-                "or was written in a dtype too narrow for it"
+                f"{name}: {count:,} of {value.numel():,} values of {key} are NaN or infinite; the checkpoint is "
+                "damaged or was written in a dtype too narrow for it"
             )
 
 

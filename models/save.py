@@ -94,9 +94,11 @@ def save_packed(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     others = [name for name, layer in packed.named_modules() if isinstance(layer, nn.Linear) and name not in grids]
     scheme = QuantizationScheme(targets=["Linear"], weights=QuantizationArgs(**arguments))
     config = QuantizationConfig(
-        config_groups={"group_0": scheme}, ignore=others, format="pack-quantized",
+        config_groups={"group_0": scheme},
+        ignore=others,
+        format="pack-quantized",
         quantization_status=QuantizationStatus.COMPRESSED,
-    )  # fmt: skip
+    )
     apply_quantization_config(packed, config)
     for name, grid in grids.items():
         layer: Any = packed.get_submodule(name)

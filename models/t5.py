@@ -116,8 +116,9 @@ class T5Shape:
         cross = 2 * d * projection + 2 * e * projection + 4 * d * e * inside
         decoder = self.decoder_layers * (d * own + 4 * d * d * inside + cross)
         for layers, tokens, kind in (
-            (self.encoder_layers, e, self.encoder_feed_forward), (self.decoder_layers, d, self.decoder_feed_forward),
-        ):  # fmt: skip
+            (self.encoder_layers, e, self.encoder_feed_forward),
+            (self.decoder_layers, d, self.decoder_feed_forward),
+        ):
             encoder += layers * tokens * sum(2 * a * b for a, b in kind.shapes(self.width, self.inner))
         return encoder + decoder + 2 * d * self.width * self.vocabulary
 
@@ -167,12 +168,22 @@ def build(shape: T5Shape, *, seed: int) -> T5ForConditionalGeneration:
     """
     # Eager: fused attention gives the position biases no gradient when models are stacked.
     sizes: dict[str, Any] = {
-        "vocab_size": shape.vocabulary, "d_model": shape.width, "d_kv": shape.head_width, "d_ff": shape.inner,
-        "num_layers": shape.encoder_layers, "num_decoder_layers": shape.decoder_layers, "num_heads": shape.heads,
-        "relative_attention_num_buckets": shape.buckets, "dropout_rate": 0.0, "feed_forward_proj": "relu",
-        "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1, "tie_word_embeddings": True,
+        "vocab_size": shape.vocabulary,
+        "d_model": shape.width,
+        "d_kv": shape.head_width,
+        "d_ff": shape.inner,
+        "num_layers": shape.encoder_layers,
+        "num_decoder_layers": shape.decoder_layers,
+        "num_heads": shape.heads,
+        "relative_attention_num_buckets": shape.buckets,
+        "dropout_rate": 0.0,
+        "feed_forward_proj": "relu",
+        "decoder_start_token_id": 0,
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "tie_word_embeddings": True,
         "attn_implementation": "eager",
-    }  # fmt: skip
+    }
     config = T5Config(**sizes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # transformers draws initial weights from the global generator

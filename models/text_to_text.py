@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
-from models.corruption import corrupt, noise_spans
+from models.data.span_corruption import corrupt, noise_spans
 from models.errors import InputError
 
 PAD, END = 0, 1

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.claims import CLAIMS
-from bench.settings import SCALES
+from bench.measure.settings import SCALES
+from bench.verdict.claims import CLAIMS
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
@@ -28,13 +28,13 @@ def imports(path):
 @pytest.mark.parametrize("package", ALLOWED)
 def test_imports_point_one_way(package):
     ours = set(ALLOWED) | {"conftest", "tests"}
-    for path in (ROOT / package).glob("*.py"):
+    for path in (ROOT / package).rglob("*.py"):
         known = ours & set(imports(path))
         assert known <= ALLOWED[package], f"{path.name} imports {known - ALLOWED[package]}"
 
 
 def test_methods_know_nothing_of_transformers():
-    for path in (ROOT / "compress").glob("*.py"):
+    for path in (ROOT / "compress").rglob("*.py"):
         assert not {"transformers", "datasets", "pytest"} & set(imports(path)), path.name
 
 
@@ -51,10 +51,13 @@ def test_readme_commands_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {"bench", "test"} <= set(re.findall(r"\bmake ([a-z-]+)", readme)) <= targets
     options = set(re.findall(r"(--[a-z][a-z-]+)", " ".join(re.findall(r"pytest [^\n`]*", readme))))
-    known = set(re.findall(r'"(--[a-z-]+)"', (ROOT / "bench" / "settings.py").read_text()))
+    known = set(re.findall(r'"(--[a-z-]+)"', (ROOT / "bench" / "measure" / "settings.py").read_text()))
     assert options - known <= {"--benchmark-only", "--durations"}, options - known
     for module in re.findall(r"python -m ([a-z.]+)", readme):
-        assert (ROOT / (module.replace(".", "/") + ".py")).exists() or module in {"pytest", "venv", "pip"}
+        place = ROOT / module.replace(".", "/")
+        assert (
+            place.with_suffix(".py").exists() or (place / "__main__.py").exists() or module in {"pytest", "venv", "pip"}
+        )
     for path in re.findall(r"\]\(([\w./-]+)\)", readme):
         assert (ROOT / path).exists(), path
 
@@ -70,5 +73,5 @@ def test_nothing_is_loaded_unsafely_or_seeded_globally():
         r"torch\.load\((?!.*weights_only=True)|trust_remote_code=True|except:\s*$|np\.random\.(rand|seed)|\bhash\("
     )
     for package in ALLOWED:
-        for path in (ROOT / package).glob("*.py"):
+        for path in (ROOT / package).rglob("*.py"):
             assert not re.search(forbidden, path.read_text(), re.MULTILINE), path.name

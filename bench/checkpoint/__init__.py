@@ -1,0 +1,1 @@
+"""Judging a user's own checkpoint against its dense model."""

@@ -1,0 +1,1 @@
+"""Krony-PT: Kronecker Products and GPT2."""

@@ -1,0 +1,199 @@
+"""Krony-PT at the paper's own scale: GPT-2 and DistilGPT2, OpenWebText, WikiText and LAMBADA.
+
+Everything comes from the hub, or from one folder (`--data-dir`) with `openwebtext.jsonl`, `wikitext-103-v1-test.txt`,
+`wikitext-2-v1-test.txt`, `wikitext-2-raw-test.txt` and `lambada-openai-test.jsonl`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bench.measure.harness import WIKITEXT, harness
+from bench.measure.hub import RAW_WIKITEXT, hub_rows, wikitext_lines
+from bench.measure.perplexity import (
+    HUGGINGFACE,
+    KRONY,
+    LAMBADA,
+    Perplexity,
+    last_words,
+    passages_of,
+    perplexity,
+)
+from bench.measure.session import Arrays, Lab
+from compress.factorise import KroneckerFactorisation, Start
+from compress.swap import apply
+from models.data.text import END_OF_TEXT, read_documents
+from models.errors import InputError
+from models.gpt2 import unique_parameters
+from models.load import find_blocks, load, mlp_width
+from models.training.train import Training, train
+
+TEXTS = {"wikitext-103": "wikitext-103-v1", "wikitext-2": "wikitext-2-v1"}
+CONTEXT = 1024
+TRAINING = {
+    # §4.1: 128 sequences of 1,024 tokens a step as 4 parts of 32, a constant 6e-5. OpenWebText has about 9e9 tokens.
+    "quick": Training(4, 4, 6e-5, accumulation=2),
+    "normal": Training(2000, 128, 6e-5, accumulation=4, precision="bf16"),
+    "thorough": Training(68_000, 128, 6e-5, accumulation=4, precision="bf16"),
+}
+MODELS = {
+    "81M": KroneckerFactorisation((4, 1)),
+    "95M-pruned": KroneckerFactorisation((2, 1), start=Start.PRUNED),
+    "95M-van-loan": KroneckerFactorisation((2, 1)),
+    "4-terms-scalars": KroneckerFactorisation((3, 3), terms=4, scalars=True),
+}
+SAVE_EVERY = 200
+PAGES = 20
+"""Of WikiText-2 that lm-eval reads."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One model's perplexities, by text, and what lm-eval says."""
+
+    parameters: int
+    perplexity: dict[str, Perplexity]
+    lambada_accuracy: float
+    lm_eval: dict[str, float]
+
+
+class PaperLab:
+    """Trains and scores the paper's models; every score is kept, every training run resumes."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        if lab.decoder.model.config.model_type != "gpt2":
+            raise InputError(f"{lab.decoder.name} is no GPT-2; Krony-PT's tables are about GPT-2, give --model gpt2")
+        self.training = TRAINING[lab.settings.effort]
+
+    def _file(self, name: str) -> Path | None:
+        return None if self.lab.settings.data_dir is None else self.lab.settings.data_dir / name
+
+    @cached_property
+    def texts(self) -> dict[str, list[str]]:
+        """Lines of each WikiText test set, and LAMBADA's passages as the lines of a text."""
+        folder = self.lab.settings.data_dir
+        found = {name: wikitext_lines(config, folder) for name, config in TEXTS.items()}
+        if folder is not None:
+            return found | {"lambada": passages_of(folder / LAMBADA)}
+        return found | {"lambada": [row["text"] for row in hub_rows("EleutherAI/lambada_openai", "default", "test")]}
+
+    def raw_perplexity(self) -> float:
+        """The dense model's on raw WikiText-2 under the Hugging Face protocol."""
+
+        def run() -> Arrays:
+            lines = wikitext_lines(RAW_WIKITEXT, self.lab.settings.data_dir)
+            decoder = self.lab.decoder
+            return {"token": np.array([perplexity(decoder.model, decoder.tokenizer, lines, HUGGINGFACE).token])}
+
+        return float(self.lab.measured("paper raw wikitext-2", run)["token"][0])
+
+    @cached_property
+    def windows(self) -> Any:
+        """Training windows, memory-mapped: as many as the run reads, in the text's order."""
+        wanted = self.training.steps * self.training.batch
+        kept = self.lab.folder / "training-tokens" / f"{wanted}-{self.lab.fingerprint[:16]}"
+        if not kept.exists():
+            beside = kept.with_name(f"{kept.name}.part")
+            source = {
+                "path": self._file("openwebtext.jsonl"),
+                "tokenizer": self.lab.decoder.tokenizer,
+                "wanted": wanted,
+            }
+            if not any(True for _ in _cut(**{**source, "wanted": 1})):
+                raise InputError(f"the training text has fewer than {CONTEXT} tokens; give more")
+            # Two bytes a token where they suffice: an epoch of OpenWebText then takes 18 GB.
+            width = datasets.Value("uint16" if self.lab.decoder.model.config.vocab_size <= 2**16 else "int32")
+            features = datasets.Features({"input_ids": datasets.Sequence(width)})
+            cache = f"{beside}.cache"
+            made = datasets.Dataset.from_generator(_cut, features=features, gen_kwargs=source, cache_dir=cache)
+            made.save_to_disk(str(beside))
+            beside.rename(kept)
+        return datasets.load_from_disk(str(kept)).with_format("torch")
+
+    def _trained(self, name: str) -> PreTrainedModel:
+        model = copy.deepcopy(self.lab.decoder.model)
+        width = mlp_width(model.config)
+        apply(MODELS[name], find_blocks(model), chosen=lambda _name, layer: width in layer.weight.shape)
+        folder = self.lab.folder / "training" / f"{name}-{self.lab.fingerprint[:16]}"
+        model.requires_grad_(True)
+        train(model, self.windows, self.training, device=self.lab.settings.device, folder=folder, save_every=SAVE_EVERY)
+        return model.eval().requires_grad_(False)
+
+    def scores(self, name: str) -> Scores:
+        """Of one of `MODELS`, or of `dense` and `peer`."""
+        kept = self.lab.measured(f"paper {name} {self.lab.settings.peer} {self.training}", lambda: self._measure(name))
+        perplexities = {}
+        for text in (*TEXTS, "lambada"):
+            token, word, byte = (float(x) for x in kept[f"{text} units"])
+            windows = kept[f"{text} losses"], kept[f"{text} lengths"]
+            perplexities[text] = Perplexity(str(KRONY), token, word, byte, *windows)
+        lm_eval = {name: float(value) for name, value in zip(WIKITEXT, kept["lm_eval"], strict=True)}
+        return Scores(int(kept["parameters"][0]), perplexities, float(kept["lambada"][0]), lm_eval)
+
+    def _measure(self, name: str) -> Arrays:
+        tokenizer = self.lab.decoder.tokenizer
+        make: dict[str, Callable[[], PreTrainedModel]] = {
+            "dense": lambda: self.lab.decoder.model,
+            "peer": lambda: load(self.lab.settings.peer, device=self.lab.settings.device).model,
+        }
+        model = make[name]() if name in make else self._trained(name)
+        if model.config.vocab_size != self.lab.decoder.model.config.vocab_size:
+            raise InputError(
+                f"{name} has {model.config.vocab_size} tokens and {self.lab.decoder.name} "
+                f"{self.lab.decoder.model.config.vocab_size}; perplexities of different vocabularies cannot be compared"
+            )
+        found: Arrays = {"parameters": np.array([unique_parameters(model)])}
+        for text, lines in self.texts.items():
+            score = perplexity(model, tokenizer, lines, KRONY)
+            found |= {
+                f"{text} units": np.array([score.token, score.word, score.byte]),
+                f"{text} losses": score.losses,
+                f"{text} lengths": score.lengths,
+            }
+        found["lambada"] = np.array([last_words(model, tokenizer, self.texts["lambada"]).accuracy])
+        pages = "".join(self.texts["wikitext-2"]).split("\n = ")[:PAGES]
+        words = harness(model, tokenizer, [page for page in pages if page.strip()])
+        return found | {"lm_eval": np.array([words[name] for name in WIKITEXT])}
+
+    def origin(self, text: str) -> dict:
+        """What a row was measured on, for its evidence."""
+        t = self.training
+        return {
+            "text": text,
+            "text_sha256": "",
+            "documents": len(self.scores("dense").perplexity[text].losses),
+            "tokens": t.steps * t.batch * CONTEXT,
+            "protocol": f"{KRONY}; students trained on {t.steps * t.batch * CONTEXT:,} tokens, seed {t.seed}",
+        }
+
+
+def _training_texts(path: Path | None) -> Iterator[str]:
+    if path is not None:
+        yield from (document.text for document in read_documents(path))
+    else:
+        yield from (row["text"] for row in hub_rows("Skylion007/openwebtext", None, "train", streaming=True))
+
+
+def _cut(path: Path | None, tokenizer: PreTrainedTokenizerBase, wanted: int) -> Iterator[dict[str, list[int]]]:
+    """The first windows of 1,024 tokens across documents, with an end-of-text token between two of them."""
+    end = tokenizer.convert_tokens_to_ids(END_OF_TEXT)
+    held: list[int] = []
+    for text in _training_texts(path):
+        held += tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        if isinstance(end, int) and end != tokenizer.unk_token_id:
+            held.append(end)
+        while len(held) >= CONTEXT:
+            yield {"input_ids": held[:CONTEXT]}
+            held, wanted = held[CONTEXT:], wanted - 1
+            if not wanted:
+                return

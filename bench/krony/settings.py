@@ -1,0 +1,100 @@
+"""How much of Krony-PT is trained and measured at each scale and effort."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compress.heal import Healing
+from models.gpt2 import GPT2Shape
+from models.training.train import Training
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """A teacher trained on the spot and the students that start from it."""
+
+    shape: GPT2Shape
+    initial_scale: float
+    """Standard deviation of the first weights."""
+    teacher: Training
+    student: Training
+    seeds: tuple[int, ...]
+    documents: int
+    """Scored; none of them is trained on."""
+    windows: int
+    """Scored windows of a document, each of the model's context."""
+    save_every: int = 0
+    """Steps between the teacher's checkpoints."""
+    dropout: float = 0.0
+    """Of the teacher and of what is trained from scratch, where they read text more than four times."""
+    text: int | None = None
+    """The most tokens of text that all train on; None for as many as the teacher reads."""
+
+
+@dataclass(frozen=True)
+class Healed:
+    """How the real model's factorised MLPs are fitted and healed."""
+
+    calibration: int
+    """Sequences of the lab's calibration text that fit and heal."""
+    healing: Healing
+    tokens: int
+    """Scored tokens of a document."""
+    blocks: int | None = None
+    """How many of the first blocks are compressed; None for all."""
+    end_to_end: Training | None = None
+    """Training of the whole compressed model on the calibration text after that, where a GPU makes it possible."""
+
+
+NANO = GPT2Shape(layers=4, width=144, heads=4, vocabulary=1024, positions=128)
+SMALL = GPT2Shape(layers=10, width=576, heads=9, vocabulary=4096, positions=512)
+"""43M parameters, for one GPU."""
+
+
+def _ladder(shape: GPT2Shape, teacher: tuple[int, int, float], student: tuple[int, float], **rest: object) -> Ladder:
+    steps, batch, rate = teacher
+    precision = "no" if shape is NANO else "bf16"
+    return Ladder(
+        shape,
+        0.05 if shape is NANO else 0.02,
+        Training(steps, batch, rate, schedule="cosine", warmup=max(1, steps // 50), precision=precision),
+        Training(student[0], batch, student[1], precision=precision),
+        **rest,  # type: ignore[arg-type]
+    )
+
+
+LADDERS = {
+    ("embedded", "quick"): _ladder(NANO, (20, 4, 4e-3), (4, 1e-3), seeds=(0, 1), documents=4, windows=1),
+    ("embedded", "normal"): _ladder(NANO, (150, 16, 4e-3), (60, 1e-3), seeds=(0, 1, 2), documents=16, windows=2),
+    # Meant for books (--text books.txt.xz), of which 4 million tokens are read four times. Less text, read more often,
+    # hides what depth is good for: on 1.1 million tokens of Wikipedia, 37 times, half the depth came to 1.068 [1.047,
+    # 1.090] times the teacher's perplexity. More text, read once, is counted as well as a model this small learns it: a
+    # 5-gram model of 16 million tokens came to 1.015 [0.984, 1.047] times. What was scored then is not scored now.
+    # Students read a tenth of what the teacher did; the paper's about an epoch of what GPT-2 read several of (§4.1).
+    ("embedded", "thorough"): _ladder(
+        NANO,
+        (8_000, 16, 4e-3),
+        (800, 1e-3),
+        seeds=(0, 1, 2),
+        documents=32,
+        windows=32,
+        save_every=500,
+        dropout=0.1,
+        text=4_096_000,
+    ),
+    ("gpu", "quick"): _ladder(SMALL, (200, 64, 6e-4), (20, 1e-4), seeds=(0, 1), documents=8, windows=2),
+    ("gpu", "normal"): _ladder(
+        SMALL, (6000, 64, 1e-3), (400, 1e-4), seeds=(0, 1, 2), documents=16, windows=8, save_every=500
+    ),
+    ("gpu", "thorough"): _ladder(
+        SMALL, (20_000, 64, 1e-3), (2000, 1e-4), seeds=(0, 1, 2, 3, 4), documents=16, windows=8, save_every=500
+    ),
+}
+HEALED = {
+    ("embedded", "quick"): Healed(2, Healing(1), 96, blocks=1),
+    ("embedded", "normal"): Healed(4, Healing(2), 256, blocks=2),
+    ("embedded", "thorough"): Healed(8, Healing(6), 256),
+    ("gpu", "quick"): Healed(8, Healing(1), 256, blocks=6),
+    ("gpu", "normal"): Healed(128, Healing(4), 1024, end_to_end=Training(1000, 16, 3e-4, precision="bf16")),
+    ("gpu", "thorough"): Healed(128, Healing(4), 1024, end_to_end=Training(5000, 16, 3e-4, precision="bf16")),
+}

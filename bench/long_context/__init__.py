@@ -1,0 +1,1 @@
+"""Wang, Wang & Li: Evaluating Zero-Shot Long-Context LLM Compression."""

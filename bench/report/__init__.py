@@ -1,0 +1,1 @@
+"""From evidence to pages and plots: pure functions of what was recorded."""

@@ -1,0 +1,1 @@
+"""Exploring the Limits of Small Language Models."""

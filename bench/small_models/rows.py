@@ -1,0 +1,135 @@
+"""How a row of the trained small models is settled: what the task must show first, what is kept of every seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+from bench.conftest import Conclude
+from bench.measure.session import Array
+from bench.small_models.lab import SmallModelsLab, Variant
+from bench.small_models.settings import SIZES
+from bench.verdict.arithmetic import by_arithmetic
+from bench.verdict.documents import Interval
+from bench.verdict.regions import Region
+from bench.verdict.seeds import difference, seeds_to_decide, spread_ratio
+from models.t5 import TABLE_3_1, FeedForward
+
+AHEAD = Region(low=0.0)
+"""Points of accuracy."""
+SAME = Region(-1.0, 1.0)
+"""Points within which two means are the same: the report's own differences between them are 0.0 and 0.1."""
+ROOM = 5.0
+"""Points that an accuracy must keep from the commonest answer's and from 100."""
+MINI = TABLE_3_1["mini"]
+BASELINE = Variant("mini")
+
+
+def doubt(small: SmallModelsLab, *variants: Variant, teachers: bool = False) -> str:
+    """Why the task cannot tell models apart; empty where it can.
+
+    It is asked of the sizes involved as they are, without what is done to them: what a change does is the result.
+    """
+    floor, missing = 100 * small.task.floor, []
+    for size in sorted({"mini", *(variant.size for variant in variants)}):
+        accuracy = float(small.accuracy(Variant(size)).mean())
+        if not floor + ROOM < accuracy < 100 - ROOM:
+            missing.append(f"{size} is {accuracy:.1f} % right, the commonest answer {floor:.1f} %")
+    order = SIZES if teachers else SIZES[:2]
+    for less, more in pairwise(order):
+        gap = difference(small.accuracy(Variant(more)), small.accuracy(Variant(less)))
+        if not gap.low > 0:
+            missing.append(f"{more} is {gap} points ahead of {less}, needed > 0")
+    if not missing:
+        return ""
+    return f"the task does not discriminate ({'; '.join(dict.fromkeys(missing))}); train longer: --effort=thorough"
+
+
+def settle(
+    conclude: Conclude,
+    small: SmallModelsLab,
+    row: str,
+    what: str,
+    found: Interval,
+    *,
+    accept: Region,
+    variants: dict[str, Variant],
+    spread: bool = False,
+    teachers: bool = False,
+    note: str = "",
+) -> None:
+    """Conclude a row that stands on several variants, with every seed's result."""
+    seeds = small.protocol.spread_seeds if spread else small.protocol.seeds
+    groups = [small.accuracy(variant, spread=spread) for variant in variants.values()]
+    needed = seeds_to_decide(groups[0], groups[-1]) if len(groups) > 1 else seeds
+    details = small.described({name: (variant, seeds) for name, variant in variants.items()})
+    details["maximum"] = {name: float(group.max()) for name, group in zip(variants, groups, strict=True)}
+    training = small.protocol
+    origin = by_arithmetic(small.lab, "T5") | {
+        "model": f"T5 {'/'.join(variants)} trained here",
+        "documents": len(small.task.test),
+        "protocol": (
+            f"{training.pretraining.steps} steps of span corruption, {training.tuning.steps} on {small.task.name}, "
+            f"{seeds} seeds; percent written exactly"
+        ),
+    }
+    about = "" if spread else f" (about {needed:,} each, if means and spreads are what they seem)"
+    conclude(
+        row,
+        what,
+        found,
+        accept,
+        doubt=note or doubt(small, *variants.values(), teachers=teachers),
+        details=details,
+        origin=origin,
+        decide=f"more seeds{about}",
+    )
+
+
+def ahead(
+    conclude: Conclude,
+    small: SmallModelsLab,
+    row: str,
+    first: tuple[str, Variant],
+    second: tuple[str, Variant],
+    *,
+    accept: Region = AHEAD,
+    teachers: bool = False,
+) -> None:
+    """The first variant's mean accuracy less the second's, in points."""
+    groups = [small.accuracy(variant) for _, variant in (first, second)]
+    settle(
+        conclude,
+        small,
+        row,
+        f"points of {first[0]} over {second[0]}",
+        difference(*groups),
+        accept=accept,
+        variants=dict((first, second)),
+        teachers=teachers,
+    )
+
+
+def spreads(groups: list[Array]) -> tuple[Interval, str]:
+    """The ratio of two groups' standard deviations, and why it says nothing where that is so."""
+    try:
+        return spread_ratio(*groups), ""
+    except ValueError as error:
+        return Interval(1.0, 0.0, math.inf), f"{error}; train longer: --effort=thorough"
+
+
+def networks(encoder: FeedForward, decoder: FeedForward | None = None) -> Variant:
+    """Mini with other feed-forward networks; its shape is filled in by the lab's protocol."""
+    return Variant("mini", MINI.with_feed_forward(encoder, decoder))
+
+
+def of_protocol(small: SmallModelsLab, variant: Variant) -> Variant:
+    """The variant with the protocol's own mini in the place of Table 3.1's."""
+    own, asked = small.protocol.shapes["mini"], variant.shape
+    if asked is None:
+        return variant
+    heads = round(own.heads * asked.heads / MINI.heads)
+    width = round(own.head_width * asked.head_width / MINI.head_width)
+    shape = replace(own, heads=heads, head_width=width)
+    return replace(variant, shape=shape.with_feed_forward(asked.encoder_feed_forward, asked.decoder_feed_forward))

@@ -1,0 +1,1 @@
+"""A Brief Survey of Model Compression in Language Models."""

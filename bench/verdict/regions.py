@@ -1,0 +1,69 @@
+"""From an interval and an acceptance region to a verdict.
+
+The regions are fixed here, before anything is measured; no result changes them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from bench.verdict.documents import Interval
+
+
+class Verdict(Enum):
+    """What became of a claim."""
+
+    REPRODUCED = "reproduced"
+    NOT_REPRODUCED = "not reproduced"
+    INCONCLUSIVE = "inconclusive"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Region:
+    """The values of a statistic for which a claim holds, ends included."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"a region from {self.low} to {self.high} is empty")
+
+    def __str__(self) -> str:
+        if math.isinf(self.high):
+            return f"≥ {self.low:g}"
+        return f"≤ {self.high:g}" if math.isinf(self.low) else f"{self.low:g} to {self.high:g}"
+
+
+UNCHANGED = Region(0.8, 1.25)
+"""Equivalence of two levels: within a quarter, the same in both directions (the bioequivalence band)."""
+GROWS = Region(low=1.0)
+GROWS_CLEARLY = Region(low=1.25)
+"""Growth that leaves the equivalence band."""
+LINEAR = Region(0.8, 1.2)
+"""An exponent that can be called 1."""
+
+
+def judge(interval: Interval, region: Region) -> Verdict:
+    """Reproduced if the whole interval lies in the region, not reproduced if none of it does.
+
+    An interval inside an equivalence region at level 1 - 2a is two one-sided tests at level a.
+    """
+    if region.low <= interval.low and interval.high <= region.high:
+        return Verdict.REPRODUCED
+    if interval.high < region.low or interval.low > region.high:
+        return Verdict.NOT_REPRODUCED
+    return Verdict.INCONCLUSIVE
+
+
+def combine(verdicts: Iterable[Verdict]) -> Verdict:
+    """A claim of several parts: it fails with any part, and holds only with all of them."""
+    found = set(verdicts)
+    for verdict in (Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.NOT_RUN):
+        if verdict in found:
+            return verdict
+    return Verdict.REPRODUCED if found else Verdict.NOT_RUN

@@ -1,0 +1,304 @@
+"""One training loop, on accelerate: for teachers, students and compressed models alike.
+
+Data order is a function of the seed and the step alone; dropout, which draws from the global generator, has a state of
+its own while a run lasts, kept with each checkpoint. So a run that was interrupted goes on bit for bit as if it had not
+been, and leaves the global generator as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from models.errors import InputError
+from models.training.schedules import learning_rate_factor, scheduler
+
+Loss = Callable[[nn.Module, Tensor], Tensor]
+"""From a model and tokens `[batch, context]` to a scalar."""
+Watch = Callable[[int, float], None]
+"""Told after every step of its tokens and its loss."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that decides a training run, apart from the model, its loss and the text."""
+
+    steps: int
+    batch: int
+    """Sequences of one step, over all accumulated parts and devices."""
+    learning_rate: float
+    schedule: str = "constant"
+    """One of `models.training.schedules.SCHEDULES`."""
+    warmup: int = 0
+    """Steps."""
+    accumulation: int = 1
+    """Parts in which a batch goes through the model."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.1
+    """On matrices; biases and norms have none."""
+    seed: int = 0
+    precision: str = "no"
+    """no (float32) or bf16."""
+
+    def __post_init__(self) -> None:
+        learning_rate_factor(self.schedule, warmup=self.warmup, steps=self.steps)  # refuses what does not fit
+        if min(self.steps, self.batch, self.accumulation) < 1 or self.batch % self.accumulation:
+            raise ValueError(
+                f"{self.steps} steps of {self.batch} sequences in {self.accumulation} parts: all must be at least 1, "
+                "and the parts must divide the batch"
+            )
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise ValueError(f"the learning rate is {self.learning_rate}; it must be above 0")
+
+
+@dataclass
+class History:
+    """What a run left behind besides the model."""
+
+    losses: list[float] = field(default_factory=list)
+    """One a step, nats a token."""
+    tokens: int = 0
+    seconds: float = 0.0
+    failed: int | None = None
+    """The step at which the run diverged, where that did not stop everything."""
+
+
+class Diverged(RuntimeError):
+    """The loss or the gradient was no number any more. The model holds the last good weights."""
+
+    def __init__(self, step: int, learning_rate: float, loss: float, kept: Path | None) -> None:
+        where = f"the last good checkpoint is {kept}" if kept else "no checkpoint was kept"
+        super().__init__(
+            f"loss {loss} at step {step} with learning rate {learning_rate:.3g}: the run diverged; {where}. "
+            "Lower the learning rate or lengthen the warm-up"
+        )
+        self.step, self.learning_rate = step, learning_rate
+
+
+def next_token_loss(model: nn.Module, tokens: Tensor) -> Tensor:
+    """Mean cross-entropy of each token given those before it, over `[batch, context]`, in nats."""
+    logits = model(input_ids=tokens).logits[:, :-1]
+    return functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
+
+
+def windows_of(tokens: Tensor, context: int) -> Tensor:
+    """A token sequence cut into training windows `[windows, context]`; the rest is dropped.
+
+    Raises:
+        InputError: the text is shorter than one window.
+    """
+    count = len(tokens) // context
+    if not count:
+        raise InputError(f"the training text has {len(tokens)} tokens and one window takes {context}; give more text")
+    return tokens[: count * context].view(count, context)
+
+
+@lru_cache(maxsize=2)  # a batch can reach into the next epoch
+def _order(windows: int, epoch: int, seed: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(windows)
+
+
+def batch_indices(windows: int, batch: int, step: int, seed: int) -> list[int]:
+    """Which windows a step reads: every epoch is a shuffle of all of them, of its own."""
+    chosen: list[int] = []
+    first = step * batch
+    while len(chosen) < batch:
+        epoch, place = divmod(first + len(chosen), windows)
+        chosen.extend(_order(windows, epoch, seed)[place : place + batch - len(chosen)].tolist())
+    return chosen
+
+
+def train(
+    model: nn.Module,
+    windows: Sequence[Any] | Tensor,
+    training: Training,
+    *,
+    loss: Loss = next_token_loss,
+    device: str = "cpu",
+    folder: Path | None = None,
+    save_every: int = 0,
+    watch: Watch | None = None,
+) -> History:
+    """Train a model in place.
+
+    Args:
+        model: its parameters that require gradients are trained.
+        windows: `[windows, context]` tokens, or a `datasets.Dataset` in torch format with a column `input_ids`
+            (which stays on disk).
+        training: how.
+        loss: what to lower.
+        device: cpu or cuda.
+        folder: where checkpoints go; a run with the same settings goes on from there.
+        save_every: steps between checkpoints; 0 for none but the last.
+        watch: told of every step; by default a bar with loss and tokens a second is shown.
+
+    Raises:
+        InputError: no windows, or the folder holds a checkpoint of another run.
+        Diverged: loss or gradient is not finite; weights are those of the last good step.
+    """
+    if not len(windows):
+        raise InputError("there is no window to train on; give more text")
+    run = _Run(model, windows, training, loss, Accelerator(cpu=device == "cpu", mixed_precision=training.precision))
+    kept = _Checkpoints(run.accelerator, folder, training)
+    bar = tqdm(total=training.steps, unit=" steps", disable=watch is not None, leave=False)
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(training.seed)
+            history = kept.resume()
+            bar.update(len(history.losses))
+            for step in range(len(history.losses), training.steps):
+                started = time.perf_counter()
+                value, tokens = run.step(step, kept)
+                history.losses.append(value)
+                history.tokens += tokens
+                history.seconds += time.perf_counter() - started
+                (watch or _shown(bar, history))(tokens, value)
+                if (save_every and (step + 1) % save_every == 0) or step + 1 == training.steps:
+                    kept.save(history)
+    finally:
+        bar.close()
+        run.end()
+        model.eval()
+    return history
+
+
+class _Run:
+    """A model with its optimizer and schedule, on accelerate."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        windows: Sequence[Any] | Tensor,
+        training: Training,
+        loss: Loss,
+        accelerator: Accelerator,
+    ) -> None:
+        self.windows, self.training, self.loss, self.accelerator = windows, training, loss, accelerator
+        groups = _groups(model, training.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas)
+        self.schedule = scheduler(optimizer, training.schedule, warmup=training.warmup, steps=training.steps)
+        model.train().to(accelerator.device)
+        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        accelerator.register_for_checkpointing(self.schedule)
+
+    def step(self, step: int, kept: _Checkpoints) -> tuple[float, int]:
+        """One update; gives the loss and the tokens."""
+        indices = batch_indices(len(self.windows), self.training.batch, step, self.training.seed)
+        parts = [_rows(self.windows, part) for part in _parts(indices, self.training.accumulation)]
+        value, tokens = _gradients(self.accelerator, self.model, parts, self.loss)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.training.clip)
+        if norm is None or not (math.isfinite(value) and math.isfinite(float(norm))):
+            raise Diverged(step, float(self.schedule.get_last_lr()[0]), value, kept.latest())
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.schedule.step()
+        return value, tokens
+
+    def end(self) -> None:
+        """Leave the model as it came, without what accelerate put around it."""
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        self.accelerator.free_memory()
+
+
+def _parts(indices: list[int], count: int) -> list[list[int]]:
+    size = len(indices) // count
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
+
+
+def _gradients(accelerator: Accelerator, model: nn.Module, parts: list[Tensor], loss: Loss) -> tuple[float, int]:
+    """Gradients of one batch in parts, of which this process takes its share; gives the loss and the tokens."""
+    value, tokens = 0.0, 0
+    for part in parts:
+        tokens += part.numel()
+        mine = part[accelerator.process_index :: accelerator.num_processes].to(accelerator.device)
+        with accelerator.autocast():
+            found = loss(model, mine) / len(parts)
+        accelerator.backward(found)
+        value += float(found.detach())
+    return value, tokens
+
+
+def _rows(windows: Any, indices: list[int]) -> Tensor:
+    return windows[indices] if isinstance(windows, Tensor) else windows[indices]["input_ids"]
+
+
+def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": decay},
+        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _shown(bar: tqdm, history: History) -> Watch:
+    def show(_tokens: int, loss: float) -> None:
+        speed = history.tokens / max(history.seconds, 1e-9)
+        bar.set_postfix({"loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"}, refresh=False)
+        bar.update()
+
+    return show
+
+
+class _Checkpoints:
+    """The latest good state of a run in a folder, replaced as a whole."""
+
+    def __init__(self, accelerator: Accelerator, folder: Path | None, training: Training) -> None:
+        self.accelerator, self.folder = accelerator, folder
+        self.settings = json.loads(json.dumps(asdict(training)))
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint."""
+        if self.folder is None:
+            return None
+        found = sorted(path for path in self.folder.glob("step-*") if (path / "history.json").is_file())
+        return found[-1] if found else None
+
+    def save(self, history: History) -> None:
+        """Write aside, move into place, then drop the one before."""
+        if self.folder is None:
+            return
+        before, place = self.latest(), self.folder / f"step-{len(history.losses):08d}"
+        beside = place.with_name(f"{place.name}.part")
+        self.accelerator.save_state(str(beside), safe_serialization=True)
+        if self.accelerator.is_main_process:
+            (beside / "history.json").write_text(json.dumps({"training": self.settings, "history": asdict(history)}))
+            beside.replace(place)
+            if before is not None and before != place:
+                shutil.rmtree(before)
+
+    def resume(self) -> History:
+        """Load the newest checkpoint if there is one."""
+        path = self.latest()
+        if path is None:
+            return History()
+        kept = json.loads((path / "history.json").read_text())
+        if kept["training"] != self.settings:
+            changed = {key for key, value in self.settings.items() if kept["training"].get(key) != value}
+            raise InputError(
+                f"{path} holds a run with other settings ({', '.join(sorted(changed))}); "
+                "give another folder or delete it"
+            )
+        try:
+            self.accelerator.load_state(str(path))
+        except (RuntimeError, KeyError, ValueError) as error:
+            reason = str(error).split("\n")[0]
+            raise InputError(
+                f"{path} is a checkpoint of another architecture ({reason}); give another folder"
+            ) from error
+        return History(**kept["history"])

@@ -1,0 +1,76 @@
+"""Checkpoints that other toolkits wrote: `pip install -e '.[toolkits]'`, then `pytest tests -m slow`."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
+
+from models.load import load, weight_bytes
+from tests.bench.checkpoint.test_judge import judge
+from tests.tiny_models import VOCABULARY, saved
+
+pytestmark = pytest.mark.slow
+TOKENS = torch.arange(40).view(2, 20)
+FORMATS = {
+    "nf4": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.float32},
+    "int8": {"load_in_8bit": True},
+}
+
+
+@pytest.fixture(scope="module")
+def dense_folder(tmp_path_factory):
+    """Wide enough for bitsandbytes, whose blocks are of 64 weights."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        tie_word_embeddings=True,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    return saved(LlamaForCausalLM(config).eval(), tmp_path_factory.mktemp("dense"))
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def foreign_folder(request, dense_folder, tmp_path_factory):
+    pytest.importorskip("bitsandbytes", reason="pip install -e '.[toolkits]'")
+    model = AutoModelForCausalLM.from_pretrained(
+        dense_folder,
+        quantization_config=BitsAndBytesConfig(**FORMATS[request.param]),
+        device_map="cpu",
+        dtype=torch.float32,
+    )
+    folder = tmp_path_factory.mktemp(request.param)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(dense_folder).save_pretrained(folder)
+    with torch.no_grad():
+        torch.save(model(input_ids=TOKENS).logits, folder / "expected.pt")
+    return folder
+
+
+def test_it_opens_with_its_own_weights(dense_folder, foreign_folder):
+    found = load(str(foreign_folder))
+    expected = torch.load(foreign_folder / "expected.pt", weights_only=True)
+    torch.testing.assert_close(
+        found.head(found.hidden(TOKENS)), expected, rtol=1e-5, atol=1e-6
+    )  # one kernel's rounding
+    assert weight_bytes(str(foreign_folder)) < weight_bytes(str(dense_folder))
+
+
+def test_its_verdict_sheet(dense_folder, foreign_folder, text_file, tmp_path):
+    place = tmp_path / "sheet"
+    options = ["--text", text_file, "--contexts", "4,8", "--report-dir", place]
+    done = judge("--dense", dense_folder, "--compressed", foreign_folder, *options)
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    lines = [json.loads(line) for line in (place / "evidence.jsonl").read_text().splitlines()]
+    rows = {line["row"]: line for line in lines if line["kind"] == "row"}
+    assert {f"CHECKPOINT-{name}-protocol" for name in ("krony", "huggingface", "gptq")} < rows.keys()
+    found = rows["CHECKPOINT-loses-nothing"]["details"]["checkpoint"]
+    assert 0 < found["columns"]["mean KL compressed‖dense"] < 0.1
+    assert found["sizes"]["bytes in memory"] < found["sizes"]["bytes in memory, dense"]

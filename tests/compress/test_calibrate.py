@@ -1,0 +1,75 @@
+"""The walk over blocks: what each layer's inputs come to, and that a block's outputs are the model's own."""
+
+import torch
+from torch import nn
+
+from compress.calibrate import block_inputs, calibrate_blocks, linear_layers, measuring
+from compress.statistics import GramMatrix, SquaredInputs
+from models.load import find_blocks
+from tests.tiny_models import run
+
+
+def test_streaming_through_blocks_is_the_model_itself(tiny, tokens):
+    blocks = find_blocks(tiny)
+    inputs = block_inputs(run(tiny), blocks[0], [tokens])
+    last = {}
+    hook = blocks[-1].register_forward_hook(
+        lambda _m, _a, out: last.update(out=out[0] if isinstance(out, tuple) else out)
+    )
+    run(tiny)(tokens)
+    hook.remove()
+    with torch.no_grad():
+        for block in blocks:
+            inputs = [batch.through(block) for batch in inputs]
+    torch.testing.assert_close(inputs[0].hidden, last["out"], rtol=0, atol=0)
+
+
+def test_statistics_in_two_parts_are_statistics_in_one(tokens):
+    layer, values = nn.Linear(6, 2), torch.randn(4, 5, 6, generator=torch.Generator().manual_seed(0))
+    whole, parts = SquaredInputs(layer), SquaredInputs(layer)
+    whole.add(values)
+    parts.add(values[:1])
+    parts.add(values[1:])
+    assert parts.tokens == whole.tokens == 20
+    torch.testing.assert_close(parts.mean, whole.mean, rtol=1e-6, atol=0)
+    torch.testing.assert_close(whole.sum, values.double().square().sum((0, 1)).float(), rtol=1e-6, atol=0)
+
+
+def test_layers_that_read_the_same_tensor_share_the_work_and_nothing_else(tiny, tokens, monkeypatch):
+    block = find_blocks(tiny)[0]
+    layers, alone, calls = linear_layers(block), {}, []
+    hooks_on = [
+        layer.register_forward_pre_hook(lambda _l, args, name=name: alone.setdefault(name, []).append(args[0].clone()))
+        for name, layer in layers.items()
+    ]
+    of = GramMatrix.of
+    monkeypatch.setattr(GramMatrix, "of", staticmethod(lambda inputs: (calls.append(1), of(inputs))[1]))
+    with torch.no_grad(), measuring(layers, GramMatrix) as measured:
+        for batch in block_inputs(run(tiny), block, tokens.split(2)):
+            batch.through(block)
+    for hook in hooks_on:
+        hook.remove()
+    batches = len(alone[next(iter(alone))])
+    assert batches == len(tokens.split(2)) and len(calls) == batches * 4, "attention's in and out, the MLP's in and out"
+    for name, layer in layers.items():
+        expected = GramMatrix(layer)
+        for inputs in alone[name]:
+            expected.add(inputs)
+        assert measured[name].tokens == expected.tokens
+        torch.testing.assert_close(measured[name].sum, expected.sum, rtol=0, atol=0)
+
+
+def test_every_block_is_visited_with_its_own_layers(tiny, tokens):
+    blocks, seen = find_blocks(tiny), []
+    inputs = block_inputs(run(tiny), blocks[0], [tokens])
+    calibrate_blocks(blocks, inputs, SquaredInputs, lambda index, measured: seen.append((index, set(measured))))
+    assert seen == [(index, set(linear_layers(block))) for index, block in enumerate(blocks)]
+
+
+def test_a_cache_of_keys_and_values_is_not_filled_by_calibration(tiny, tokens):
+    """Found where a forward pass had its cache on: the second pass through a block read its own first one."""
+    blocks = find_blocks(tiny)
+    with_cache = block_inputs(lambda batch: tiny(input_ids=batch, use_cache=True), blocks[0], [tokens])
+    without = block_inputs(lambda batch: tiny(input_ids=batch, use_cache=False), blocks[0], [tokens])
+    for _ in range(2):
+        assert torch.equal(with_cache[0].through(blocks[0]).hidden, without[0].through(blocks[0]).hidden)
