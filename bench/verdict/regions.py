@@ -1,12 +1,11 @@
 """From an interval and an acceptance region to a verdict.
 
-The regions are fixed here, before anything is measured; no result changes them.
+The regions are fixed here and beside the rows, before anything is measured; no result changes them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,9 +13,11 @@ from bench.verdict.documents import Interval
 
 
 class Verdict(Enum):
-    """What became of a claim."""
+    """Outcome of a row, a part or a claim."""
 
     REPRODUCED = "reproduced"
+    PARTLY_REPRODUCED = "partly reproduced"
+    """Only claims: some parts are reproduced and some are not."""
     NOT_REPRODUCED = "not reproduced"
     INCONCLUSIVE = "inconclusive"
     NOT_RUN = "not run"
@@ -24,7 +25,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Region:
-    """The values of a statistic for which a claim holds, ends included."""
+    """Values of a statistic for which a claim holds, ends included."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -49,7 +50,7 @@ LINEAR = Region(0.8, 1.2)
 
 
 def judge(interval: Interval, region: Region) -> Verdict:
-    """Reproduced if the whole interval lies in the region, not reproduced if none of it does.
+    """Verdict of an interval: reproduced if all of it lies in the region, not reproduced if none of it does.
 
     An interval inside an equivalence region at level 1 - 2a is two one-sided tests at level a.
     """
@@ -58,12 +59,3 @@ def judge(interval: Interval, region: Region) -> Verdict:
     if interval.high < region.low or interval.low > region.high:
         return Verdict.NOT_REPRODUCED
     return Verdict.INCONCLUSIVE
-
-
-def combine(verdicts: Iterable[Verdict]) -> Verdict:
-    """A claim of several parts: it fails with any part, and holds only with all of them."""
-    found = set(verdicts)
-    for verdict in (Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.NOT_RUN):
-        if verdict in found:
-            return verdict
-    return Verdict.REPRODUCED if found else Verdict.NOT_RUN
