@@ -70,8 +70,7 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
         InputError: no such model, no safe weights in it, an architecture that is not a decoder, or no such device.
     """
     check_device(device)
-    source = _source(name)
-    model, tokenizer = _opened(name, source.folder, dtype)
+    model, tokenizer = _opened(name, _folder(name), dtype)
     check_finite(name, model)
     use_linear_layers(model)
     model.eval().requires_grad_(False).to(torch.device(device))  # type: ignore[arg-type]
@@ -80,7 +79,7 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
         raise InputError(f"{name} has no linear output matrix; give a decoder-only language model")
     decoder = Decoder(
         name=name,
-        sha256=source.sha256,
+        sha256=identity(name),
         model=model,
         tokenizer=tokenizer,
         blocks=find_blocks(model),
@@ -178,6 +177,20 @@ def _unpacked(folder: Path, name: str) -> dict[str, Any]:
     return {"quantization_config": CompressedTensorsConfig(dequantize=True)} if kind == "compressed-tensors" else {}
 
 
+def identity(name: str) -> str:
+    """Hash of a model's source, without opening it: that of `Decoder.sha256`.
+
+    Raises:
+        InputError: no such model.
+    """
+    if name == EMBEDDED:
+        return SMOLLM2.sha256
+    path = Path(name)
+    if path.suffix == ".gguf" and path.is_file():
+        return file_sha256(path)
+    return _fingerprint(_folder(name))
+
+
 def weight_bytes(name: str) -> int:
     """What a model's weights take on disk: a `.gguf` file, or the safetensors of a folder.
 
@@ -199,30 +212,14 @@ def check_device(device: str) -> None:
         raise InputError(f"device {device} was asked for and this machine has no CUDA GPU; use --device cpu")
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where a model's files lie, and the hash of what they come from."""
-
-    folder: Path
-    sha256: str
-
-
-def _source(name: str) -> _Source:
-    """The folder of a model; its identity is the pinned file's, never that of what a library makes of it."""
+def _folder(name: str) -> Path:
     if name == EMBEDDED:
-        return _Source(smollm2_folder(), SMOLLM2.sha256)
+        return smollm2_folder()
     path = Path(name)
     if path.suffix == ".gguf":
         if not path.is_file():
             raise InputError(f"no GGUF file at {name}; give an existing file, a folder or a hub id")
-        sha256 = file_sha256(path)
-        return _Source(dequantized(path, sha256), sha256)
-    folder = _folder(name)
-    return _Source(folder, _fingerprint(folder))
-
-
-def _folder(name: str) -> Path:
-    path = Path(name)
+        return dequantized(path, file_sha256(path))
     if path.is_dir():
         return _safe(path, name)
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.checkpoint.protocols import PROTOCOLS, protocol_lines, scores
-from bench.measure.divergence import NAMES, compare
+from bench.measure.divergence import NAMES
+from bench.measure.instrument import Instrument
 from bench.measure.perplexity import Perplexity
-from bench.measure.session import Array, Lab
-from bench.survey.lab import SurveyLab
-from bench.verdict.documents import Interval, difference_ratio, growth
+from bench.measure.whole_windows import WholeWindows
+from bench.verdict.conclude import exactly
+from bench.verdict.documents import Array, Interval, difference_ratio, growth
+from bench.verdict.evidence import Arrays, Origin
 from models.errors import InputError
 from models.load import Decoder, load, weight_bytes
 
@@ -67,9 +70,14 @@ class Judged:
         parts = [self.tokens[name][:, a:b].mean(1) for a, b in zip(self.edges, self.edges[1:], strict=False)]
         return np.stack(parts, axis=1)
 
+    @property
+    def identical(self) -> bool:
+        """Whether the two predict the same everywhere, so that ratios of their divergences are 0/0."""
+        return not self.tokens["kl"].any()
+
     def growth(self) -> Interval:
-        """KL in the last bucket over that in the first."""
-        return growth(self.by_position())
+        """KL in the last bucket over that in the first; 1 for an identical checkpoint, which has none in either."""
+        return exactly(1.0) if self.identical else growth(self.by_position())
 
     def columns(self) -> dict[str, float]:
         """The figures of llama.cpp's table, and the loss in both directions."""
@@ -89,71 +97,75 @@ class Judged:
         return {name: float(value) for name, value in found.items()}
 
 
-class CheckpointLab:
-    """The dense model of a lab against `--compressed`."""
+class Checkpoint(Instrument):
+    """A session's dense model against `--compressed`."""
 
-    def __init__(self, lab: Lab, survey: SurveyLab) -> None:
-        if lab.settings.compressed is None:
+    name: ClassVar[str] = "checkpoint"
+    settings_at: ClassVar[str] = "bench.survey.settings:at"
+
+    @property
+    def path(self) -> str:
+        """The checkpoint as the user named it."""
+        if self.session.settings.compressed is None:
             raise InputError("there is nothing to judge; give the checkpoint with --compressed")
-        self.lab, self.survey = lab, survey
-        self.name = lab.settings.compressed
+        return self.session.settings.compressed
 
     @cached_property
     def compressed(self) -> Decoder:
         """The checkpoint, loaded once."""
-        found = load(self.name, device=self.lab.settings.device)
-        check_same_tokens(self.lab.decoder, found)
-        return found
+        decoder = load(self.path, device=self.session.settings.device)
+        check_same_tokens(self.session.decoder, decoder)
+        return decoder
+
+    @cached_property
+    def windows(self) -> WholeWindows:
+        """Scored windows, one document at a time, at most as long as both models read."""
+        longest = min(self.session.decoder.longest_context, self.compressed.longest_context)
+        length = min(self.settings.tokens, longest)
+        scored = [tokens[:length] for tokens in self.session.corpus.scored if len(tokens) >= length]
+        if len(scored) < 2:
+            raise InputError(f"{len(scored)} scored documents have {length} tokens; give longer documents")
+        return WholeWindows(torch.stack(scored[: self.settings.documents]))
 
     @cached_property
     def sizes(self) -> dict[str, int]:
         """Bytes of both."""
         return {
-            "bytes on disk": weight_bytes(self.name),
+            "bytes on disk": weight_bytes(self.path),
             "bytes in memory": held_bytes(self.compressed.model),
-            "bytes on disk, dense": weight_bytes(self.lab.decoder.name),
-            "bytes in memory, dense": held_bytes(self.lab.decoder.model),
+            "bytes on disk, dense": weight_bytes(self.session.decoder.name),
+            "bytes in memory, dense": held_bytes(self.session.decoder.model),
         }
 
     @cached_property
     def under(self) -> dict[str, tuple[Perplexity | str, Perplexity | str]]:
         """The checkpoint's perplexity and the dense model's by protocol, which reads windows of its own, or why not."""
-        lines = protocol_lines(self.lab, self.survey.settings.protocol_tokens)
-        ours, dense = scores(self.compressed, lines), scores(self.lab.decoder, lines)
+        lines = protocol_lines(self.session, self.settings.protocol_tokens)
+        ours, dense = scores(self.compressed, lines), scores(self.session.decoder, lines)
         return {name: (ours[name], dense[name]) for name in PROTOCOLS}
 
-    @cached_property
     def judged(self) -> Judged:
-        """Both models' predictions; a second pass is made of neither."""
-        dense, compressed, windows = self.survey.dense, self.compressed, self.survey.windows
-        if compressed.longest_context < windows.shape[1]:
-            longest = compressed.longest_context
-            raise InputError(f"{self.name} reads {longest} tokens at once and the windows have {windows.shape[1]}")
-        parts: dict[str, list[Array]] = {name: [] for name in NAMES}
-        with self.lab.progress.variant(self.name, windows.numel()) as advance, torch.inference_mode():
-            for number, window in enumerate(windows):
-                hidden = compressed.hidden(window[None])[0, :-1]
-                found = self._compare(compressed, hidden, dense[number], window[1:])
-                for name, values in found.items():
-                    parts[name].append(values)
-                advance(window.numel())
-        return Judged({name: np.stack(values) for name, values in parts.items()}, edges(windows.shape[1] - 1))
+        """Both models' predictions on the same windows."""
+        kept = self.measured(f"{self.path} {self.compressed.sha256}", self._judge)
+        return Judged({name: kept[name] for name in NAMES}, tuple(int(edge) for edge in kept["edges"]))
 
-    def _compare(self, compressed: Decoder, hidden: Tensor, dense: Tensor, labels: Tensor) -> dict[str, Array]:
-        found = compare(compressed.head, hidden, dense, labels, dense_head=self.lab.decoder.head)
-        return {name: getattr(found, name).double().numpy() for name in NAMES}
+    def _judge(self) -> Arrays:
+        windows, dense, compressed = self.windows, self.session.decoder, self.compressed
+        with self.session.progress.variant(self.path, 2 * windows.tokens.numel()) as advance:
+            states = (windows.states(each.hidden, advance) for each in (compressed, dense))
+            found = windows.against(compressed.head, *states, dense_head=dense.head)
+        tokens = {name: values.double().numpy() for name, values in found.items()}
+        return tokens | {"edges": np.array(edges(windows.tokens.shape[1] - 1))}
 
-    def origin(self) -> dict:
-        """What a row stands on."""
-        windows = self.survey.windows
-        return {
-            "protocol": f"windows of {windows.shape[1]} tokens from each document's start, every token but the first",
-            "documents": len(windows),
-            "tokens": windows.numel(),
-            "method": f"checkpoint {self.name}",
-            "model": f"{self.name} against {self.lab.decoder.name}",
-            "model_sha256": hashlib.sha256(f"{self.lab.decoder.sha256} {self.compressed.sha256}".encode()).hexdigest(),
-        }
+    def origin(self) -> Origin:
+        """Both models, and the text they are compared on."""
+        (documents, tokens), dense = self.windows.tokens.shape, self.session.decoder
+        protocol = f"windows of {tokens} tokens from each document's start, every token but the first"
+        return replace(
+            self.session.origin(protocol, documents=documents, tokens=documents * tokens),
+            model=f"{self.path} against {dense.name}",
+            model_sha256=hashlib.sha256(f"{dense.sha256} {self.compressed.sha256}".encode()).hexdigest(),
+        )
 
 
 def edges(positions: int) -> tuple[int, ...]:

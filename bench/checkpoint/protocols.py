@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bench.measure.hub import RAW_FILE, RAW_WIKITEXT, wikitext_lines
 from bench.measure.perplexity import GPTQ_PROTOCOL, HUGGINGFACE, KRONY, Perplexity, Protocol, perplexity
-from bench.measure.session import Lab
+from bench.measure.session import Session
 from bench.verdict.documents import Interval, difference_ratio
 from models.errors import InputError
 from models.load import Decoder
@@ -17,13 +17,13 @@ from models.load import Decoder
 PROTOCOLS = {protocol.name: protocol for protocol in (KRONY, HUGGINGFACE, GPTQ_PROTOCOL)}
 
 
-def protocol_lines(lab: Lab, most: int | None) -> list[str]:
+def protocol_lines(session: Session, most: int | None) -> list[str]:
     """WikiText-2's lines where `--data-dir` has them, else the scored documents; about `most` tokens of them."""
-    folder, tokenizer = lab.settings.data_dir, lab.decoder.tokenizer
+    folder, tokenizer = session.settings.data_dir, session.decoder.tokenizer
     if folder is not None and (folder / RAW_FILE).is_file():
         lines = wikitext_lines(RAW_WIKITEXT, folder)
     else:
-        lines = [str(tokenizer.decode(tokens)) for tokens in lab.corpus.scored]
+        lines = [str(tokenizer.decode(tokens)) for tokens in session.corpus.scored]
     return lines if most is None else _first(lines, tokenizer, most)
 
 

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from bench.checkpoint.judge import CheckpointLab
+from bench.checkpoint.judge import Checkpoint
 from bench.checkpoint.protocols import PROTOCOLS, ratio
-from bench.conftest import Conclude, once
-from bench.measure.session import Lab
-from bench.survey.lab import SurveyLab
+from bench.conftest import Conclude
+from bench.parameters import parameters
 from bench.verdict.regions import UNCHANGED, Region
-from models.errors import InputError
+from bench.verdict.rows import Row
 
 PAPER_SCALE = "paper"
-SHEET = {
-    "CHECKPOINT-loses-nothing": Region(0.99, 1.01),
-    "CHECKPOINT-nearly-unaffected": Region(high=1.1),
-    "CHECKPOINT-stays-performant": Region(high=1.5),
-}
-"""The regions of SV12, SV1 and SV3, for perplexity over the dense model's."""
+NEARLY_UNAFFECTED = Region(high=1.1)
+DENSE = "perplexity over that of the dense model"
+SHEET = [
+    Row("CHECKPOINT-loses-nothing", "CHECKPOINT", DENSE, Region(0.99, 1.01), "SV12's region"),
+    Row("CHECKPOINT-nearly-unaffected", "CHECKPOINT", DENSE, NEARLY_UNAFFECTED, "SV1's region"),
+    Row("CHECKPOINT-stays-performant", "CHECKPOINT", DENSE, Region(high=1.5), "SV3's region"),
+]
+UNDER = [
+    Row(f"CHECKPOINT-{name}-protocol", "CHECKPOINT", DENSE, NEARLY_UNAFFECTED, "SV1's region", (name,))
+    for name in PROTOCOLS
+]
+ALONG = Row(
+    "CHECKPOINT-same-at-any-context",
+    "CHECKPOINT",
+    "KL late in the window over KL at its beginning",
+    UNCHANGED,
+    "LC1's region",
+)
 
 
-@pytest.fixture
-def checkpoint(request: pytest.FixtureRequest, lab: Lab, survey: SurveyLab) -> CheckpointLab:
-    """The checkpoint that `--compressed` names."""
-    try:
-        found = once(request, ("checkpoint", id(lab)), lambda: CheckpointLab(lab, survey))
-        _ = found.judged
-    except InputError as error:
-        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-    return found
-
-
-def _details(checkpoint: CheckpointLab) -> dict:
-    judged = checkpoint.judged
+def _details(checkpoint: Checkpoint) -> dict:
+    judged = checkpoint.judged()
     curve = {
         f"{a}-{b - 1}": float(value)
         for a, b, value in zip(judged.edges, judged.edges[1:], judged.by_position().mean(0), strict=False)
@@ -42,37 +44,29 @@ def _details(checkpoint: CheckpointLab) -> dict:
 
 
 @pytest.mark.checkpoint
-@pytest.mark.claim("CHECKPOINT")
-@pytest.mark.parametrize("row", SHEET)
-def test_perplexity_of_the_checkpoint(checkpoint: CheckpointLab, conclude: Conclude, row: str) -> None:
+@pytest.mark.parametrize("row", parameters(*SHEET))
+def test_perplexity_of_the_checkpoint(checkpoint: Checkpoint, conclude: Conclude, row: Row) -> None:
     """Three degrees of what is asked of a compressed model."""
-    found = checkpoint.judged.ratio()
-    what = "perplexity over that of the dense model"
-    conclude(row, what, found, SHEET[row], details=_details(checkpoint), origin=checkpoint.origin())
+    conclude(row, checkpoint.judged().ratio(), checkpoint, details=_details(checkpoint))
 
 
 @pytest.mark.checkpoint
-@pytest.mark.claim("CHECKPOINT")
-@pytest.mark.parametrize("row", [f"CHECKPOINT-{name}-protocol" for name in PROTOCOLS])
-def test_perplexity_under_a_protocol(checkpoint: CheckpointLab, conclude: Conclude, row: str) -> None:
-    """What the papers' protocols make of the checkpoint, with an interval over their windows (SV1's region)."""
-    protocol = PROTOCOLS[row.split("-")[1]]
+@pytest.mark.parametrize("row", parameters(*UNDER))
+def test_perplexity_under_a_protocol(checkpoint: Checkpoint, conclude: Conclude, row: Row) -> None:
+    """What the papers' protocols make of the checkpoint, with an interval over their windows."""
+    protocol = PROTOCOLS[str(row.contestants[0])]
     compressed, dense = checkpoint.under[protocol.name]
     if isinstance(compressed, str) or isinstance(dense, str):
         pytest.skip(compressed if isinstance(compressed, str) else str(dense))
-    found = ratio(compressed, dense, protocol)
     units = {name: [getattr(score, name) for score in (compressed, dense)] for name in ("token", "word", "byte")}
-    windows = {"documents": len(dense.losses), "tokens": int(dense.lengths.sum())}
-    what = f"perplexity over the dense model's, {dense.token:.5g} a token"
-    origin = checkpoint.origin() | windows | {"protocol": str(protocol)}
-    conclude(row, what, found, SHEET["CHECKPOINT-nearly-unaffected"], details=units, origin=origin)
+    origin = replace(
+        checkpoint.origin(), protocol=str(protocol), documents=len(dense.losses), tokens=int(dense.lengths.sum())
+    )
+    conclude(row, ratio(compressed, dense, protocol), origin, details=units)
 
 
 @pytest.mark.checkpoint
-@pytest.mark.claim("CHECKPOINT")
-@pytest.mark.parametrize("row", ["CHECKPOINT-same-at-any-context"])
-def test_divergence_along_context(checkpoint: CheckpointLab, conclude: Conclude, row: str) -> None:
+@pytest.mark.parametrize("row", parameters(ALONG))
+def test_divergence_along_context(checkpoint: Checkpoint, conclude: Conclude, row: Row) -> None:
     """Whether KL stays what it is as a window goes on (LC1's claim, LC3's reverse; one pass, positions that double)."""
-    judged = checkpoint.judged
-    what = f"KL at positions from {judged.edges[-2]} over that below {judged.edges[1]}"
-    conclude(row, what, judged.growth(), UNCHANGED, details=_details(checkpoint), origin=checkpoint.origin())
+    conclude(row, checkpoint.judged().growth(), checkpoint, details=_details(checkpoint))

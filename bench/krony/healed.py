@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from bench.krony.settings import Healed
-from bench.long_context.curves import Advance
-from bench.measure.divergence import compare
-from bench.measure.session import Array, Arrays, Lab
+from bench.measure.instrument import Instrument
+from bench.measure.whole_windows import Advance, WholeWindows
+from bench.verdict.evidence import Arrays, Origin
 from compress.calibrate import BlockInput, block_inputs, linear_layers
 from compress.factorise import KroneckerFactorisation, trained_scalars
 from compress.heal import heal
-from compress.kron import singular_values
 from compress.kron_linear import KroneckerLinear
 from compress.swap import apply
 from models.gpt2 import keep_layers, unique_parameters
@@ -38,77 +37,75 @@ class Variant:
         return "every-other-layer" if self.method is None else str(self.method)
 
 
-class FactorisedLab:
-    """Measures such variants; each is a copy of the model, so the lab's own stays dense."""
+class Healed(Instrument):
+    """Measures such variants; each is a copy of the model, so the session's own stays dense."""
 
-    def __init__(self, lab: Lab, settings: Healed) -> None:
-        self.lab, self.settings = lab, settings
-        self.width = mlp_width(lab.decoder.model.config)
+    name: ClassVar[str] = "healed"
+    settings_at: ClassVar[str] = "bench.krony.settings:healed_at"
+
+    @cached_property
+    def width(self) -> int:
+        """Inner width of the model's MLPs."""
+        return mlp_width(self.session.decoder.model.config)
 
     @property
     def count(self) -> int:
         """Blocks that are compressed."""
-        return self.settings.blocks or len(self.lab.decoder.blocks)
+        return self.settings.blocks or len(self.session.decoder.blocks)
 
     @cached_property
     def segments(self) -> Tensor:
         """What is scored, `[documents, tokens]`, from the start of each document that nothing calibrates on."""
-        length = min(self.settings.tokens, *(len(document) for document in self.lab.corpus.scored))
-        return torch.stack([document[:length] for document in self.lab.corpus.scored])
+        length = min(self.settings.tokens, *(len(document) for document in self.session.corpus.scored))
+        return torch.stack([document[:length] for document in self.session.corpus.scored])
 
     @cached_property
     def batches(self) -> list[Tensor]:
         """Calibration sequences `[1, tokens]`, all that fits and heals; each is one step of healing."""
-        return list(torch.cat(self.lab.calibration)[: self.settings.calibration].split(1))
+        return list(torch.cat(self.session.calibration)[: self.settings.calibration].split(1))
 
     def is_mlp(self, _name: str, layer: nn.Linear) -> bool:
         """Whether a layer is one of the MLP's: one of its sides is the MLP's width."""
         return self.width in layer.weight.shape
 
-    def _states(self, model: PreTrainedModel) -> Tensor:
-        """Final hidden states of every scored token but the last, `[documents, tokens - 1, width]`."""
-        with torch.inference_mode():
-            forward = _hidden(model)
-            return torch.cat([forward(segment[None])[:, :-1] for segment in self.segments])
+    @cached_property
+    def windows(self) -> WholeWindows:
+        """Scored windows, one document at a time."""
+        return WholeWindows(self.segments)
 
     @cached_property
     def dense(self) -> Tensor:
         """The dense model's final hidden states, run once for all variants."""
-        return self._states(self.lab.decoder.model)
+        return self.windows.states(_hidden(self.session.decoder.model))
 
     @cached_property
     def inputs(self) -> list[BlockInput]:
         """What enters the first block when the calibration tokens are read."""
-        decoder = self.lab.decoder
+        decoder = self.session.decoder
         return block_inputs(decoder.hidden, decoder.blocks[0], self.batches)
 
     def measure(self, variant: Variant) -> Arrays:
         """KL and losses by document, block errors before and after healing, and the parameters that are left."""
+        code = [type(variant.method)] if variant.method else []
+        return self.measured(f"healed {variant!r}", partial(self._measure, variant), *code)
 
-        def run() -> Arrays:
-            steps = self.settings.healing.passes * sum(batch.numel() for batch in self.batches)
-            with self.lab.progress.variant(str(variant), steps * self.count) as advance:
-                model, errors = self._made(variant, advance)
-            found = compare(
-                self.lab.decoder.head,
-                self._states(model).flatten(0, 1),
-                self.dense.flatten(0, 1),
-                self.segments[:, 1:].flatten(),
-            )
-            rows = (len(self.segments), -1)
-            return {
-                "kl": found.kl.view(rows).mean(1).numpy(),
-                "loss": found.loss.view(rows).mean(1).numpy(),
-                "dense_loss": found.dense_loss.view(rows).mean(1).numpy(),
-                "errors": np.array(errors),
-                "parameters": np.array([unique_parameters(model), unique_parameters(self.lab.decoder.model)]),
-                "scalars": trained_scalars(model).numpy(),
-            }
-
-        return self.lab.measured(f"factorised {variant!r} {self.settings}", run)
+    def _measure(self, variant: Variant) -> Arrays:
+        decoder = self.session.decoder
+        steps = self.settings.healing.passes * sum(batch.numel() for batch in self.batches)
+        with self.session.progress.variant(str(variant), steps * self.count) as advance:
+            model, errors = self._made(variant, advance)
+        tokens = self.windows.against(decoder.head, self.windows.states(_hidden(model)), self.dense)
+        means = {name: tokens[name].mean(1).numpy() for name in ("kl", "loss", "dense_loss")}
+        return means | {
+            "errors": np.array(errors),
+            "parameters": np.array([unique_parameters(model), unique_parameters(decoder.model)]),
+            "scalars": trained_scalars(model).numpy(),
+            "no_context": np.array([self._no_context()]),
+            "blocks": np.array([self.count, len(decoder.blocks)]),
+        }
 
     def _made(self, variant: Variant, advance: Advance) -> tuple[PreTrainedModel, list[tuple[float, float]]]:
-        dense, depth = self.lab.decoder.model, len(self.lab.decoder.blocks)
+        dense, depth = self.session.decoder.model, len(self.session.decoder.blocks)
         if variant.method is None:
             kept = [index for index in range(depth) if index >= self.count or index % 2 == 0]
             model = keep_layers(dense, kept)
@@ -121,7 +118,7 @@ class FactorisedLab:
         reach = sum(index < self.count for index in stands_for)
         errors = heal(
             find_blocks(model)[:reach],
-            self.lab.decoder.blocks,
+            self.session.decoder.blocks,
             self.inputs,
             self._trained,
             self.settings.healing,
@@ -131,7 +128,7 @@ class FactorisedLab:
         if self.settings.end_to_end is not None:
             windows = torch.cat(self.batches)
             model.requires_grad_(True)
-            train(model, windows, self.settings.end_to_end, device=self.lab.settings.device)
+            train(model, windows, self.settings.end_to_end, device=self.session.settings.device)
         return model.eval().requires_grad_(False), errors
 
     def _trained(self, block: nn.Module) -> Iterable[nn.Parameter]:
@@ -140,52 +137,37 @@ class FactorisedLab:
         for layer in (*factorised, *linear_layers(block, self.is_mlp).values()):
             yield from layer.parameters()
 
-    def misfit(self, patterns: Iterable[tuple[int, int]]) -> str:
-        """Why this model's MLPs cannot be cut into second factors of these shapes; empty where they can."""
-        for second in patterns:
-            for layer in self.layers():
-                try:
-                    KroneckerFactorisation(second).first(layer)
-                except ValueError as error:
-                    return f"this model's MLP does not factorise as the claim asks: {error}"
-        return ""
-
-    def layers(self) -> Iterator[nn.Linear]:
-        """The MLP's layers of all blocks."""
-        for block in self.lab.decoder.blocks:
-            yield from linear_layers(block, self.is_mlp).values()
-
-    @cached_property
-    def no_context(self) -> float:
-        """The loss of the best model of the scored text that reads no context, nats: its tokens' own entropy."""
+    def _no_context(self) -> float:
+        """Loss of the best model of the scored text that reads no context, nats: its tokens' own entropy."""
         _, counts = torch.unique(self.segments[:, 1:], return_counts=True)
         shares = counts.double() / counts.sum()
         return float(-(shares * shares.log()).sum())
 
     def doubt(self, *variants: Variant) -> str:
-        """Why variants cannot be compared: one of them is no language model any more. Empty where they can."""
-        lost = [str(variant) for variant in variants if not self.measure(variant)["loss"].mean() < self.no_context]
+        """Reason why variants cannot be compared: blocks were left out, or one is no language model any more."""
+        runs = {str(variant): self.measure(variant) for variant in variants}
+        done, blocks = (int(x) for x in next(iter(runs.values()))["blocks"])
+        if done < blocks:
+            return f"only {done} of {blocks} blocks are compressed at this effort; --effort=thorough compresses all"
+        lost = [name for name, run in runs.items() if not run["loss"].mean() < run["no_context"][0]]
         if not lost:
             return ""
-        thorough = self.lab.settings.effort == "thorough"
-        remedy = "on a GPU (-m gpu) the whole model is trained" if thorough else "use --effort=thorough, or a GPU"
+        no_context = float(next(iter(runs.values()))["no_context"][0])
         return (
-            f"{' and '.join(lost)} predict worse than the text's token frequencies ({self.no_context:.2f} nats): "
-            f"healed too little; {remedy}"
+            f"{' and '.join(lost)} predict worse than the text's token frequencies ({no_context:.2f} nats): "
+            "healed too little; on a GPU (-m gpu) the whole model is trained"
         )
 
-    def origin(self) -> dict:
-        """How variants were healed and scored, for the evidence."""
+    def origin(self) -> Origin:
+        """The session's model, healed, and its text."""
         settings = self.settings
         then = ", then end to end" if settings.end_to_end else ""
-        return {
-            "protocol": (
-                f"healed block by block, {len(self.batches)} x {self.batches[0].shape[1]} tokens, "
-                f"{settings.healing.passes} passes, {self.count} blocks{then}; {self.segments.shape[1]} tokens a "
-                "document; natural log"
-            ),
-            "tokens": self.segments.numel(),
-        }
+        protocol = (
+            f"healed block by block, {len(self.batches)} x {self.batches[0].shape[1]} tokens, "
+            f"{settings.healing.passes} passes, {self.count} blocks{then}; {self.segments.shape[1]} tokens a "
+            "document; natural log"
+        )
+        return self.session.origin(protocol, documents=len(self.segments), tokens=self.segments.numel())
 
     def described(self, *variants: Variant) -> dict:
         """Numbers of variants for the page."""
@@ -201,18 +183,7 @@ class FactorisedLab:
                 "loss": float(run["loss"].mean()),
                 "errors": run["errors"].mean(0).round(4).tolist(),
             }
-        return {"variants": found, "no_context": self.no_context}
-
-    def spectra(self, second: tuple[int, int]) -> Array:
-        """Squared singular values of every rearranged MLP weight over their sum, `[layers, values]`, falling."""
-        method = KroneckerFactorisation(second)
-
-        def rows() -> Iterator[Array]:
-            for layer in self.layers():
-                energy = singular_values(layer.weight, method.first(layer)).square()
-                yield (energy / energy.sum()).cpu().numpy()
-
-        return self.lab.measured(f"spectra {second}", lambda: {"energy": np.stack(list(rows()))})["energy"]
+        return {"variants": found, "no_context": float(self.measure(variants[0])["no_context"][0])}
 
 
 def _hidden(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:

@@ -9,7 +9,9 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,15 +20,17 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from bench.krony.ngram import KneserNey
-from bench.krony.settings import Ladder
-from bench.krony.students import STUDENTS
+from bench.krony.settings import LadderSettings
+from bench.krony.students import Student
+from bench.measure.fingerprint import code_sha256, root_of
+from bench.measure.instrument import Instrument
 from bench.measure.perplexity import token_losses
-from bench.measure.session import Array, Arrays, Lab
-from bench.verdict.documents import Interval, crossed_ratio
+from bench.measure.session import Session
+from bench.verdict.documents import Array, Interval, crossed_ratio
+from bench.verdict.evidence import Arrays, Origin
 from compress.distillation import triple_loss
 from compress.factorise import trained_scalars
-from models.data.embedded import documents_of
-from models.data.text import Document, read_documents
+from models.data.text import Document, text_sha256
 from models.data.vocabulary import enough_texts, train_tokenizer
 from models.errors import InputError
 from models.gpt2 import GPT2Shape, build, unique_parameters
@@ -55,41 +59,51 @@ CLEARLY = 1.05
 """What "clearly" asks of a half-depth model's perplexity over the teacher's."""
 
 
-class LadderLab:
-    """The teacher, its text and its students; what was trained once is kept like every measurement."""
+class Ladder(Instrument):
+    """The teacher, its text and its students."""
 
-    def __init__(self, lab: Lab, ladder: Ladder) -> None:
-        self.lab, self.ladder = lab, ladder
-        text, more = lab.settings.text, lab.settings.train_text
-        documents = documents_of(text)
-        order = sorted(documents, key=lambda document: hashlib.sha256(document.text.encode()).hexdigest())
-        self.training_documents, self.scored_documents = order[: -ladder.documents], order[-ladder.documents :]
-        if more is not None:
-            self.training_documents += read_documents(more)
+    name: ClassVar[str] = "ladder"
+    settings_at: ClassVar[str] = "bench.krony.settings:ladder_at"
+
+    def __init__(self, session: Session, settings: LadderSettings) -> None:
+        super().__init__(session, settings)
+        self.shape = settings.shape
+
+    @cached_property
+    def documents(self) -> tuple[list[Document], list[Document]]:
+        """Documents to train on, and those that are scored and never trained on."""
+        order = sorted(self.session.documents, key=lambda document: hashlib.sha256(document.text.encode()).hexdigest())
+        count = self.settings.documents
+        return order[:-count] + self.session.more_documents, order[-count:]
+
+    @cached_property
+    def text_sha256(self) -> str:
+        """Identity of all documents, those of `--train-text` among them."""
+        return text_sha256(self.session.documents + self.session.more_documents)
 
     @cached_property
     def text(self) -> tuple[Tensor, list[Tensor]]:
         """Training tokens `[tokens]` and each scored document's windows `[windows, context]`."""
-        shape, per_document = self.ladder.shape, self.ladder.windows
-        tokenizer = train_tokenizer(enough_texts(self.training_documents), shape.vocabulary)
+        shape, per_document = self.shape, self.settings.windows
+        tokenizer = train_tokenizer(enough_texts(self.documents[0]), shape.vocabulary)
 
         def tokens(document: Document) -> Tensor:
             return torch.tensor(tokenizer(document.text, verbose=False)["input_ids"])
 
         need = per_document * shape.positions
-        whole = [found for found in map(tokens, self.scored_documents) if len(found) >= need]
+        whole = [found for found in map(tokens, self.documents[1]) if len(found) >= need]
         if len(whole) < 2:
             raise InputError(
-                f"{len(whole)} of {len(self.scored_documents)} scored documents have the {need} tokens that "
+                f"{len(whole)} of {len(self.documents[1])} scored documents have the {need} tokens that "
                 f"{per_document} windows of {shape.positions} take; give longer documents"
             )
         return self._training_tokens(tokens), [windows_of(found, shape.positions)[:per_document] for found in whole]
 
     def _training_tokens(self, tokens: Callable[[Document], Tensor]) -> Tensor:
         """As many as the teacher reads, or fewer: what it never sees, no n-gram model counts."""
-        most = min(self.read, self.ladder.text or self.read)
+        most = min(self.read, self.settings.text or self.read)
         parts, found = [], 0
-        for document in self.training_documents:
+        for document in self.documents[0]:
             if found >= most:
                 break
             parts.append(tokens(document))
@@ -97,12 +111,12 @@ class LadderLab:
         return torch.cat(parts)[:most]
 
     def _reads(self, training: Training) -> int:
-        return training.steps * training.batch * self.ladder.shape.positions
+        return training.steps * training.batch * self.shape.positions
 
     @property
     def read(self) -> int:
         """Tokens that the teacher reads, more than once where its text has fewer."""
-        return self._reads(self.ladder.teacher)
+        return self._reads(self.settings.teacher)
 
     def losses(self, model: PreTrainedModel) -> Array:
         """Mean loss of each scored document, `[documents]`."""
@@ -111,30 +125,36 @@ class LadderLab:
 
     def _trained(self, model: PreTrainedModel, name: str, loss: Loss, **changes: object) -> History:
         long = name in ("teacher", "scratch")
-        training = replace(self.ladder.teacher if long else self.ladder.student, **changes)
-        windows = windows_of(self.text[0], self.ladder.shape.positions)
-        folder = self.lab.folder / "training" / f"{name}-{self.lab.fingerprint[:16]}" if long else None
-        with self.lab.progress.variant(f"training {name}", self._reads(training)) as advance:
+        training = replace(self.settings.teacher if long else self.settings.student, **changes)
+        windows = windows_of(self.text[0], self.shape.positions)
+        folder = self._training_folder(name) if long else None
+        with self.session.progress.variant(f"training {name}", self._reads(training)) as advance:
             return train(
                 model,
                 windows,
                 training,
                 loss=loss,
-                device=self.lab.settings.device,
+                device=self.session.settings.device,
                 folder=folder,
-                save_every=self.ladder.save_every,
+                save_every=self.settings.save_every,
                 watch=lambda count, _loss: advance(count),
             )
 
+    def _training_folder(self, name: str) -> Path:
+        """Where the checkpoints of a long training lie, by all that decides it."""
+        code = code_sha256((root_of(Ladder._trained), root_of(Ladder._fresh)))
+        what = f"{name} {self.settings} {self.text_sha256} {self.session.settings.seed} {code}"
+        return self.session.kept("training", what)
+
     def _fresh(self, shape: GPT2Shape) -> PreTrainedModel:
-        scale = self.ladder.initial_scale
-        dropout = self.ladder.dropout if self.read > AS_GOOD_AS_NEW * len(self.text[0]) else 0.0
-        return build(shape, seed=self.lab.settings.seed, initial_scale=scale, dropout=dropout)
+        scale = self.settings.initial_scale
+        dropout = self.settings.dropout if self.read > AS_GOOD_AS_NEW * len(self.text[0]) else 0.0
+        return build(shape, seed=self.session.settings.seed, initial_scale=scale, dropout=dropout)
 
     @cached_property
     def teacher(self) -> PreTrainedModel:
         """Trained, or loaded from where it was kept."""
-        model = self._fresh(self.ladder.shape)
+        model = self._fresh(self.shape)
         self._trained(model, "teacher", next_token_loss)
         for module in model.modules():
             if isinstance(module, nn.Dropout):
@@ -144,11 +164,11 @@ class LadderLab:
     def _base(self) -> Arrays:
         """Losses of the teacher, of a half-depth model from scratch and of the n-gram model, `[documents]` each."""
         losses = self.losses(self.teacher)
-        half = replace(self.ladder.shape, layers=self.ladder.shape.layers // 2)
+        half = replace(self.shape, layers=self.shape.layers // 2)
         scratch = self._fresh(half)
         history = self._trained(scratch, "scratch", next_token_loss)
         training, scored = self.text
-        ngram = KneserNey(training.numpy(), vocabulary=self.ladder.shape.vocabulary, order=NGRAM)
+        ngram = KneserNey(training.numpy(), vocabulary=self.shape.vocabulary, order=NGRAM)
         return {
             "teacher": losses,
             "scratch": self.losses(scratch),
@@ -156,19 +176,19 @@ class LadderLab:
             "tokens": np.array([history.tokens, len(training), unique_parameters(self.teacher)]),
         }
 
-    @cached_property
+    @property
     def base(self) -> Arrays:
         """What the qualification rests on."""
-        return self.lab.measured(f"ladder base {self.ladder}", self._base)
+        return self.measured("base", self._base)
 
     @property
     def remedy(self) -> str:
         """What would let a teacher discriminate that does not."""
-        if self.lab.settings.effort == "thorough":
+        if self.session.settings.effort == "thorough":
             return "give it more text (--text, --train-text), or train it longer: bench/krony/settings.py"
         return "train it longer: --effort=thorough"
 
-    @cached_property
+    @property
     def qualification(self) -> Qualification:
         """The teacher against an n-gram model and against half its depth, on the scored documents."""
         base = {name: self.base[name][None] for name in ("teacher", "scratch", "ngram")}
@@ -181,69 +201,78 @@ class LadderLab:
         doubt = f"the teacher does not discriminate ({'; '.join(missing)}); {self.remedy}"
         return Qualification(ngram, half, doubt if missing else "")
 
-    def student(self, name: str, seed: int) -> Arrays:
+    def measure(self, student: Student, seed: int = 0) -> Arrays:
         """Losses `[documents]` before and after training, the training curve, parameters and scalars of a student."""
-        rung = STUDENTS[name]
+        return self.measured(f"student {student!r} seed {seed}", partial(self._student, student, seed))
 
-        def run() -> Arrays:
-            model = rung.of(self.teacher)
-            before = self.losses(model)
-            student = self.ladder.student
-            warmup = student.steps // 10 if rung.schedule == "cosine" else 0
-            changes = {
-                "seed": seed,
-                "schedule": rung.schedule,
-                "warmup": warmup,
-                "batch": max(1, student.batch // rung.batch_divisor),
-            }
-            loss = self._distilled if rung.distilled else next_token_loss
-            history = self._trained(model.requires_grad_(True), name, loss, **changes)
-            return {
-                "before": before,
-                "after": self.losses(model),
-                "curve": np.array(history.losses),
-                "parameters": np.array([unique_parameters(model)]),
-                "scalars": trained_scalars(model).numpy(),
-                "tokens": np.array([history.tokens]),
-                "seconds": np.array([history.seconds]),
-            }
-
-        return self.lab.measured(f"ladder student {rung} {seed} {self.ladder}", run)
-
-    def after(self, name: str) -> Array:
-        """A student's losses over all seeds, `[seeds, documents]`."""
-        return np.stack([self.student(name, seed)["after"] for seed in self.ladder.seeds])
-
-    def origin(self) -> dict:
-        """What a row of the ladder was measured on, for its evidence."""
-        settings, shape = self.ladder, self.ladder.shape
-        read = self.read, self._reads(settings.student)
-        seeds = ", ".join(map(str, settings.seeds))
+    def _student(self, rung: Student, seed: int) -> Arrays:
+        model = rung.of(self.teacher)
+        before = self.losses(model)
+        student = self.settings.student
+        warmup = student.steps // 10 if rung.schedule == "cosine" else 0
+        loss = self._distilled if rung.distilled else next_token_loss
+        history = self._trained(
+            model.requires_grad_(True),
+            rung.name,
+            loss,
+            seed=seed,
+            schedule=rung.schedule,
+            warmup=warmup,
+            batch=max(1, student.batch // rung.batch_divisor),
+        )
         return {
-            "model": f"GPT-2 {shape.layers}x{shape.width}, trained here",
-            "model_sha256": hashlib.sha256(repr(settings).encode()).hexdigest(),
-            "protocol": (
-                f"teacher {read[0]:,} tokens, students {read[1]:,} each, seeds {seeds}; {settings.windows} "
-                f"windows of {shape.positions} a document; natural log"
-            ),
-            "documents": settings.documents,
-            "tokens": read[1],
+            "before": before,
+            "after": self.losses(model),
+            "curve": np.array(history.losses),
+            "parameters": np.array([unique_parameters(model)]),
+            "scalars": trained_scalars(model).numpy(),
+            "tokens": np.array([history.tokens]),
+            "seconds": np.array([history.seconds]),
         }
 
-    def described(self, *names: str) -> dict:
+    def runs(self, student: Student) -> list[Arrays]:
+        """Measurements of a student over all seeds."""
+        return [self.measure(student, seed) for seed in self.settings.seeds]
+
+    def after(self, student: Student) -> Array:
+        """Losses of a student over all seeds, `[seeds, documents]`."""
+        return np.stack([run["after"] for run in self.runs(student)])
+
+    def doubt(self, *_students: Student) -> str:
+        """Reason why the teacher cannot tell students apart; empty where it can."""
+        return self.qualification.doubt
+
+    def origin(self) -> Origin:
+        """A model that is trained here, and the text that is scored."""
+        settings, shape = self.settings, self.shape
+        read = self.read, self._reads(settings.student)
+        seeds = ", ".join(map(str, settings.seeds))
+        protocol = (
+            f"teacher {read[0]:,} tokens, students {read[1]:,} each, seeds {seeds}; {settings.windows} "
+            f"windows of {shape.positions} a document; natural log"
+        )
+        return replace(
+            self.session.origin(protocol, documents=settings.documents, tokens=read[1]),
+            model=f"GPT-2 {shape.layers}x{shape.width}, trained here",
+            text_sha256=self.text_sha256,
+            model_sha256=hashlib.sha256(repr(settings).encode()).hexdigest(),
+        )
+
+    def described(self, *students: Student) -> dict:
         """Every seed's perplexity, sizes and training curves of some students, for the page."""
-        found = {}
-        for name in names:
-            runs = [self.student(name, seed) for seed in self.ladder.seeds]
+        shown = {}
+        for student in students:
+            runs = self.runs(student)
             points = min(CURVE_POINTS, len(runs[0]["curve"]))
-            found[name] = {
+            shown[student.name] = {
                 "parameters": int(runs[0]["parameters"][0]),
                 "tokens": int(runs[0]["tokens"][0]),
+                "distilled": student.distilled,
                 "perplexity": [round(math.exp(run["after"].mean()), 4) for run in runs],
                 "untrained": round(math.exp(min(float(runs[0]["before"].mean()), 99.0)), 4),
                 "curves": [[round(float(p.mean()), 4) for p in np.array_split(r["curve"], points)] for r in runs],
             }
-        return {"students": found}
+        return {"students": shown}
 
     def _distilled(self, model: nn.Module, tokens: Tensor) -> Tensor:
         teacher = self.teacher.to(tokens.device)  # type: ignore[arg-type]

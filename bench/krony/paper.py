@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import datasets
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bench.measure.fingerprint import code_sha256, root_of
 from bench.measure.harness import WIKITEXT, harness
 from bench.measure.hub import RAW_WIKITEXT, hub_rows, wikitext_lines
+from bench.measure.instrument import Instrument
 from bench.measure.perplexity import (
     HUGGINGFACE,
     KRONY,
@@ -28,7 +30,8 @@ from bench.measure.perplexity import (
     passages_of,
     perplexity,
 )
-from bench.measure.session import Arrays, Lab
+from bench.measure.session import Session
+from bench.verdict.evidence import Arrays, Origin
 from compress.factorise import KroneckerFactorisation, Start
 from compress.swap import apply
 from models.data.text import END_OF_TEXT, read_documents
@@ -66,22 +69,31 @@ class Scores:
     lm_eval: dict[str, float]
 
 
-class PaperLab:
-    """Trains and scores the paper's models; every score is kept, every training run resumes."""
+class PaperModels(Instrument):
+    """Trains and scores the paper's models; every training run resumes."""
 
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        if lab.decoder.model.config.model_type != "gpt2":
-            raise InputError(f"{lab.decoder.name} is no GPT-2; Krony-PT's tables are about GPT-2, give --model gpt2")
-        self.training = TRAINING[lab.settings.effort]
+    name: ClassVar[str] = "Krony-PT's models"
+    settings_at: ClassVar[str] = "bench.krony.paper:training_at"
+
+    @classmethod
+    def of(cls, session: Session) -> PaperModels:
+        """The paper's models at the session's effort.
+
+        Raises:
+            InputError: the session's model is no GPT-2.
+        """
+        if session.decoder.model.config.model_type != "gpt2":
+            name = session.decoder.name
+            raise InputError(f"{name} is no GPT-2; Krony-PT's tables are about GPT-2, give --model gpt2")
+        return cls(session, TRAINING[session.settings.effort])
 
     def _file(self, name: str) -> Path | None:
-        return None if self.lab.settings.data_dir is None else self.lab.settings.data_dir / name
+        return None if self.session.settings.data_dir is None else self.session.settings.data_dir / name
 
     @cached_property
     def texts(self) -> dict[str, list[str]]:
         """Lines of each WikiText test set, and LAMBADA's passages as the lines of a text."""
-        folder = self.lab.settings.data_dir
+        folder = self.session.settings.data_dir
         found = {name: wikitext_lines(config, folder) for name, config in TEXTS.items()}
         if folder is not None:
             return found | {"lambada": passages_of(folder / LAMBADA)}
@@ -89,30 +101,28 @@ class PaperLab:
 
     def raw_perplexity(self) -> float:
         """The dense model's on raw WikiText-2 under the Hugging Face protocol."""
+        return float(self.measured("raw WikiText-2", self._raw_perplexity)["token"][0])
 
-        def run() -> Arrays:
-            lines = wikitext_lines(RAW_WIKITEXT, self.lab.settings.data_dir)
-            decoder = self.lab.decoder
-            return {"token": np.array([perplexity(decoder.model, decoder.tokenizer, lines, HUGGINGFACE).token])}
-
-        return float(self.lab.measured("paper raw wikitext-2", run)["token"][0])
+    def _raw_perplexity(self) -> Arrays:
+        lines, decoder = wikitext_lines(RAW_WIKITEXT, self.session.settings.data_dir), self.session.decoder
+        return {"token": np.array([perplexity(decoder.model, decoder.tokenizer, lines, HUGGINGFACE).token])}
 
     @cached_property
     def windows(self) -> Any:
         """Training windows, memory-mapped: as many as the run reads, in the text's order."""
-        wanted = self.training.steps * self.training.batch
-        kept = self.lab.folder / "training-tokens" / f"{wanted}-{self.lab.fingerprint[:16]}"
+        wanted = self.settings.steps * self.settings.batch
+        kept = self.session.kept("training-tokens", self._decided(str(wanted)))
         if not kept.exists():
             beside = kept.with_name(f"{kept.name}.part")
             source = {
                 "path": self._file("openwebtext.jsonl"),
-                "tokenizer": self.lab.decoder.tokenizer,
+                "tokenizer": self.session.decoder.tokenizer,
                 "wanted": wanted,
             }
             if not any(True for _ in _cut(**{**source, "wanted": 1})):
                 raise InputError(f"the training text has fewer than {CONTEXT} tokens; give more")
             # Two bytes a token where they suffice: an epoch of OpenWebText then takes 18 GB.
-            width = datasets.Value("uint16" if self.lab.decoder.model.config.vocab_size <= 2**16 else "int32")
+            width = datasets.Value("uint16" if self.session.decoder.model.config.vocab_size <= 2**16 else "int32")
             features = datasets.Features({"input_ids": datasets.Sequence(width)})
             cache = f"{beside}.cache"
             made = datasets.Dataset.from_generator(_cut, features=features, gen_kwargs=source, cache_dir=cache)
@@ -120,18 +130,31 @@ class PaperLab:
             beside.rename(kept)
         return datasets.load_from_disk(str(kept)).with_format("torch")
 
+    def _decided(self, what: str) -> str:
+        """All that decides a training run or its tokens."""
+        code = code_sha256((root_of(PaperModels._trained),))
+        return f"{what} {self.settings} {self.session.model_sha256} {self.session.settings.data_dir} {code}"
+
     def _trained(self, name: str) -> PreTrainedModel:
-        model = copy.deepcopy(self.lab.decoder.model)
+        model = copy.deepcopy(self.session.decoder.model)
         width = mlp_width(model.config)
         apply(MODELS[name], find_blocks(model), chosen=lambda _name, layer: width in layer.weight.shape)
-        folder = self.lab.folder / "training" / f"{name}-{self.lab.fingerprint[:16]}"
+        folder = self.session.kept("training", self._decided(name))
         model.requires_grad_(True)
-        train(model, self.windows, self.training, device=self.lab.settings.device, folder=folder, save_every=SAVE_EVERY)
+        train(
+            model,
+            self.windows,
+            self.settings,
+            device=self.session.settings.device,
+            folder=folder,
+            save_every=SAVE_EVERY,
+        )
         return model.eval().requires_grad_(False)
 
     def scores(self, name: str) -> Scores:
         """Of one of `MODELS`, or of `dense` and `peer`."""
-        kept = self.lab.measured(f"paper {name} {self.lab.settings.peer} {self.training}", lambda: self._measure(name))
+        peer = f" {self.session.settings.peer}" if name == "peer" else ""
+        kept = self.measured(f"{name}{peer}", partial(self._measure, name))
         perplexities = {}
         for text in (*TEXTS, "lambada"):
             token, word, byte = (float(x) for x in kept[f"{text} units"])
@@ -141,16 +164,17 @@ class PaperLab:
         return Scores(int(kept["parameters"][0]), perplexities, float(kept["lambada"][0]), lm_eval)
 
     def _measure(self, name: str) -> Arrays:
-        tokenizer = self.lab.decoder.tokenizer
+        tokenizer = self.session.decoder.tokenizer
         make: dict[str, Callable[[], PreTrainedModel]] = {
-            "dense": lambda: self.lab.decoder.model,
-            "peer": lambda: load(self.lab.settings.peer, device=self.lab.settings.device).model,
+            "dense": lambda: self.session.decoder.model,
+            "peer": lambda: load(self.session.settings.peer, device=self.session.settings.device).model,
         }
         model = make[name]() if name in make else self._trained(name)
-        if model.config.vocab_size != self.lab.decoder.model.config.vocab_size:
+        if model.config.vocab_size != self.session.decoder.model.config.vocab_size:
             raise InputError(
-                f"{name} has {model.config.vocab_size} tokens and {self.lab.decoder.name} "
-                f"{self.lab.decoder.model.config.vocab_size}; perplexities of different vocabularies cannot be compared"
+                f"{name} has {model.config.vocab_size} tokens and {self.session.decoder.name} "
+                f"{self.session.decoder.model.config.vocab_size}; perplexities of different vocabularies cannot be "
+                "compared"
             )
         found: Arrays = {"parameters": np.array([unique_parameters(model)])}
         for text, lines in self.texts.items():
@@ -165,16 +189,22 @@ class PaperLab:
         words = harness(model, tokenizer, [page for page in pages if page.strip()])
         return found | {"lm_eval": np.array([words[name] for name in WIKITEXT])}
 
-    def origin(self, text: str) -> dict:
-        """What a row was measured on, for its evidence."""
-        t = self.training
-        return {
-            "text": text,
-            "text_sha256": "",
-            "documents": len(self.scores("dense").perplexity[text].losses),
-            "tokens": t.steps * t.batch * CONTEXT,
-            "protocol": f"{KRONY}; students trained on {t.steps * t.batch * CONTEXT:,} tokens, seed {t.seed}",
-        }
+    def origin(self) -> Origin:
+        """The session's model, scored under the paper's protocol."""
+        t = self.settings
+        read = t.steps * t.batch * CONTEXT
+        protocol = f"{KRONY}; students trained on {read:,} tokens, seed {t.seed}"
+        return replace(self.session.origin(protocol, tokens=read), text="", text_sha256="")
+
+    def origin_on(self, text: str, protocol: str = "") -> Origin:
+        """Origin of a row about one text."""
+        own, windows = self.origin(), len(self.scores("dense").perplexity[text].losses)
+        return replace(own, text=text, documents=windows, protocol=protocol or own.protocol)
+
+
+def training_at(_scale: str, effort: str) -> Training:
+    """Training of the paper's models at an effort."""
+    return TRAINING[effort]
 
 
 def _training_texts(path: Path | None) -> Iterator[str]:

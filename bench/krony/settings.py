@@ -10,7 +10,7 @@ from models.training.train import Training
 
 
 @dataclass(frozen=True)
-class Ladder:
+class LadderSettings:
     """A teacher trained on the spot and the students that start from it."""
 
     shape: GPT2Shape
@@ -32,7 +32,7 @@ class Ladder:
 
 
 @dataclass(frozen=True)
-class Healed:
+class HealedSettings:
     """How the real model's factorised MLPs are fitted and healed."""
 
     calibration: int
@@ -51,10 +51,12 @@ SMALL = GPT2Shape(layers=10, width=576, heads=9, vocabulary=4096, positions=512)
 """43M parameters, for one GPU."""
 
 
-def _ladder(shape: GPT2Shape, teacher: tuple[int, int, float], student: tuple[int, float], **rest: object) -> Ladder:
+def _ladder(
+    shape: GPT2Shape, teacher: tuple[int, int, float], student: tuple[int, float], **rest: object
+) -> LadderSettings:
     steps, batch, rate = teacher
     precision = "no" if shape is NANO else "bf16"
-    return Ladder(
+    return LadderSettings(
         shape,
         0.05 if shape is NANO else 0.02,
         Training(steps, batch, rate, schedule="cosine", warmup=max(1, steps // 50), precision=precision),
@@ -65,7 +67,6 @@ def _ladder(shape: GPT2Shape, teacher: tuple[int, int, float], student: tuple[in
 
 LADDERS = {
     ("embedded", "quick"): _ladder(NANO, (20, 4, 4e-3), (4, 1e-3), seeds=(0, 1), documents=4, windows=1),
-    ("embedded", "normal"): _ladder(NANO, (150, 16, 4e-3), (60, 1e-3), seeds=(0, 1, 2), documents=16, windows=2),
     # Meant for books (--text books.txt.xz), of which 4 million tokens are read four times. Less text, read more often,
     # hides what depth is good for: on 1.1 million tokens of Wikipedia, 37 times, half the depth came to 1.068 [1.047,
     # 1.090] times the teacher's perplexity. More text, read once, is counted as well as a model this small learns it: a
@@ -91,10 +92,19 @@ LADDERS = {
     ),
 }
 HEALED = {
-    ("embedded", "quick"): Healed(2, Healing(1), 96, blocks=1),
-    ("embedded", "normal"): Healed(4, Healing(2), 256, blocks=2),
-    ("embedded", "thorough"): Healed(8, Healing(6), 256),
-    ("gpu", "quick"): Healed(8, Healing(1), 256, blocks=6),
-    ("gpu", "normal"): Healed(128, Healing(4), 1024, end_to_end=Training(1000, 16, 3e-4, precision="bf16")),
-    ("gpu", "thorough"): Healed(128, Healing(4), 1024, end_to_end=Training(5000, 16, 3e-4, precision="bf16")),
+    ("embedded", "quick"): HealedSettings(2, Healing(1), 96, blocks=1),
+    ("embedded", "thorough"): HealedSettings(8, Healing(6), 256),
+    ("gpu", "quick"): HealedSettings(8, Healing(1), 256, blocks=6),
+    ("gpu", "normal"): HealedSettings(128, Healing(4), 1024, end_to_end=Training(1000, 16, 3e-4, precision="bf16")),
+    ("gpu", "thorough"): HealedSettings(128, Healing(4), 1024, end_to_end=Training(5000, 16, 3e-4, precision="bf16")),
 }
+
+
+def ladder_at(scale: str, effort: str) -> LadderSettings | None:
+    """Settings of the ladder; None where an effort's students could decide nothing."""
+    return LADDERS.get((scale, effort))
+
+
+def healed_at(scale: str, effort: str) -> HealedSettings | None:
+    """Settings of the healed real model; None where an effort's healing could decide nothing."""
+    return HEALED.get((scale, effort))

@@ -34,6 +34,9 @@ class Student:
     schedule: str = "constant"
     batch_divisor: int = 1
 
+    def __str__(self) -> str:
+        return self.name
+
     def of(self, teacher: PreTrainedModel) -> PreTrainedModel:
         """The student before its training, from a teacher that stays as it is."""
         model = every_other_layer(teacher) if self.half else copy.deepcopy(teacher)

@@ -1,35 +1,27 @@
-"""One model, one text and one setting: everything that the claims of a session are measured with."""
+"""One model, one text and one store: what the instruments of a run share, each loaded when first asked for."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import resource
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from bench.long_context.curves import Array, Curve, HiddenStates, curve, hidden_states
-from bench.long_context.windows import PairedWindows, paired_windows
-from bench.measure.divergence import compare
 from bench.measure.settings import Settings
-from bench.verdict.evidence import code_sha256
-from compress.methods import Method
-from compress.swap import Compression, compressed
+from bench.measure.store import Store
+from bench.verdict.evidence import Origin
 from models.data.embedded import documents_of
-from models.data.text import Corpus, calibration_batches, read_documents, split
+from models.data.text import Corpus, Document, calibration_batches, read_documents, split, text_sha256
 from models.errors import InputError
-from models.load import Decoder, check_device, load
+from models.load import Decoder, check_device, identity, load
 
-Arrays = dict[str, Array]
+CALIBRATION_BATCH = {"cpu": 4, "cuda": 32}
+"""Calibration sequences that go through the model at once."""
 
 
 class Progress(Protocol):
@@ -40,178 +32,108 @@ class Progress(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A curve with what it cost and what was compressed."""
-
-    method: str
-    curve: Curve
-    seconds: float
-    peak_bytes: int
-    summary: dict[str, float]
-
-
 @dataclass
-class Lab:
-    """Measures variants of one model; what was measured once is kept, in memory and in a folder."""
+class Session:
+    """Model, text, settings and store of one run at one scale."""
 
     settings: Settings
-    decoder: Decoder
-    corpus: Corpus
-    windows: PairedWindows
-    folder: Path
-    """Where measurements are kept."""
-    resume: bool
-    """Whether those of an earlier session may be used."""
+    store: Store
     progress: Progress
-    _measured: dict[str, Arrays] = field(default_factory=dict)
+    folder: Path
+    """Where large things are kept that the record does not hold: training checkpoints, blocks, teachers' logits."""
+    resume: bool = False
+    """Whether those of an earlier run may be used."""
 
-    @classmethod
-    def build(cls, settings: Settings, folder: Path, *, resume: bool, progress: Progress) -> Lab:
-        """Load the model and the text that the settings name.
+    def check(self) -> None:
+        """Refuse a model, a text or a device that is not there, before anything is measured.
 
         Raises:
-            InputError: they do not exist or do not fit the settings.
+            InputError: one of them does not exist.
         """
-        check_device(settings.device)
-        if settings.text is not None and not settings.text.is_file():
-            read_documents(settings.text)  # says so before a model is loaded
-        decoder = load(settings.model, device=settings.device)
+        check_device(self.settings.device)
+        _ = self.model_sha256, self.text_sha256
+
+    @cached_property
+    def model_sha256(self) -> str:
+        """Identity of the model, by its pinned source; nothing is loaded for it."""
+        return identity(self.settings.model)
+
+    @cached_property
+    def documents(self) -> list[Document]:
+        """All documents of the text."""
+        return documents_of(self.settings.text)
+
+    @cached_property
+    def text_sha256(self) -> str:
+        """Identity of the text, by its documents."""
+        return text_sha256(self.documents)
+
+    @cached_property
+    def more_documents(self) -> list[Document]:
+        """Documents to train on, none where there are none (`--train-text`)."""
+        path = self.settings.train_text
+        return [] if path is None else read_documents(path)
+
+    @property
+    def text_name(self) -> str:
+        """The text as pages call it."""
+        return self.settings.text.name if self.settings.text else "Wikipedia sample"
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """The dense model.
+
+        Raises:
+            InputError: it cannot be opened, or its context is shorter than the settings ask.
+        """
+        settings, decoder = self.settings, load(self.settings.model, device=self.settings.device)
         needed = settings.contexts[-1] + settings.targets
         if needed - 1 > decoder.longest_context:
             raise InputError(
                 f"context {settings.contexts[-1]:,} and {settings.targets} targets need {needed - 1:,} positions and "
                 f"{decoder.name} has {decoder.longest_context:,}; give --contexts that end lower"
             )
-        documents = documents_of(settings.text)
-        corpus = split(
-            documents,
-            decoder.tokenizer,
-            scored_tokens=needed,
+        return decoder
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """Scored and calibration documents, in tokens of the model."""
+        settings = self.settings
+        return split(
+            self.documents,
+            self.decoder.tokenizer,
+            scored_tokens=settings.contexts[-1] + settings.targets,
             calibration_tokens=settings.calibration_sequences * settings.calibration_length,
             most_scored=settings.documents,
         )
-        windows = paired_windows(corpus.scored, settings.contexts, settings.targets)
-        return cls(settings, decoder, corpus, windows, folder / "measurements", resume, progress)
-
-    @cached_property
-    def dense(self) -> HiddenStates:
-        """The dense model's hidden states, measured once for all variants."""
-        with self.progress.variant("dense", self.windows.token_count) as advance:
-            return hidden_states(self.decoder, self.windows, advance=advance)
 
     @cached_property
     def calibration(self) -> list[Tensor]:
         """Token batches from documents that are never scored."""
+        settings = self.settings
         return calibration_batches(
             self.corpus,
-            sequences=self.settings.calibration_sequences,
-            length=self.settings.calibration_length,
-            batch=4 if self.settings.device == "cpu" else 32,
+            sequences=settings.calibration_sequences,
+            length=settings.calibration_length,
+            batch=CALIBRATION_BATCH["cpu" if settings.device == "cpu" else "cuda"],
         )
 
-    def measure(self, method: Method) -> Measured:
-        """The curve of the model compressed by `method`, which is undone afterwards."""
-        kept = self.measured(f"curve {method!r}", lambda: self._measure(method))
-        summary = {name.removeprefix("summary_"): float(x) for name, x in kept.items() if name.startswith("summary_")}
-        seconds, peak = summary.pop("seconds"), int(summary.pop("peak_bytes"))
-        return Measured(str(method), Curve.from_arrays(kept), seconds, peak, summary)
-
-    def _measure(self, method: Method) -> Arrays:
-        dense = self.dense
-        started = time.perf_counter()
-        if self.settings.device != "cpu":
-            torch.cuda.reset_peak_memory_stats()
-        with (
-            self.progress.variant(str(method), self.windows.token_count) as advance,
-            compressed(
-                method,
-                self.decoder.blocks,
-                forward=self.decoder.hidden,
-                batches=self.calibration,
-                model=self.decoder.model,
-            ) as outcome,
-        ):
-            found = hidden_states(self.decoder, self.windows, advance=advance)
-            result = curve(self.decoder, self.windows, dense, found).arrays()
-        summary = {**_summary(outcome), "seconds": time.perf_counter() - started, "peak_bytes": float(self._peak())}
-        return {**result, **{f"summary_{name}": np.array(value) for name, value in summary.items()}}
-
-    def _peak(self) -> int:
-        if self.settings.device != "cpu":
-            return torch.cuda.max_memory_allocated()
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-    def measured(self, what: str, measure: Callable[[], Arrays]) -> Arrays:
-        """The arrays that `measure` gives, or gave under the same name, code, model, text and settings."""
-        key = hashlib.sha256(f"{what} {self.fingerprint}".encode()).hexdigest()[:24]
-        path = self.folder / f"{key}.npz"
-        if key not in self._measured and self.resume and path.exists():
-            with np.load(path, allow_pickle=False) as stored:
-                self._measured[key] = dict(stored)
-        if key not in self._measured:
-            self._measured[key] = measure()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_suffix(".part.npz")
-            np.savez_compressed(beside, **self._measured[key])  # type: ignore[arg-type]
-            beside.replace(path)
-        return self._measured[key]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Of everything that decides a measurement."""
-        chosen = json.dumps(asdict(self.settings), default=str, sort_keys=True)
-        parts = (code_sha256(), self.decoder.sha256, self.corpus.sha256, chosen, torch.__version__)
-        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
-
-    def noise_floor(self) -> Array:
-        """KL of the dense model against itself, read in other batches: `[2 documents, contexts]`."""
-
-        def run() -> Arrays:
-            few = PairedWindows(self.windows.segments[:2], self.windows.contexts, self.windows.targets)
-            again = hidden_states(self.decoder, few, batch_tokens=1 if self.settings.device != "cpu" else 10**6)
-            reference = HiddenStates(
-                {context: states[:2] for context, states in self.dense.by_context.items()}, self.dense.resolved[:2]
-            )
-            return {"kl": curve(self.decoder, few, reference, again).by_document()}
-
-        return self.measured("noise floor", run)["kl"]
-
-    def forgetting(self) -> Array:
-        """KL of the dense model with the shortest context against itself with each: `[documents, contexts]`.
-
-        A positive control: a model that forgets all but the nearest tokens differs more, the longer the context.
-        """
-        width = self.decoder.head.weight.shape[1]
-        shortest = self.dense.by_context[self.settings.contexts[0]].reshape(-1, width)
-        labels = self.windows.labels().flatten()
-        columns = []
-        for context in self.settings.contexts:
-            states = self.dense.by_context[context].reshape(-1, width)
-            kl = compare(self.decoder.head, shortest, states, labels).kl
-            columns.append(kl.view(len(self.windows.segments), -1).mean(1).numpy())
-        return np.stack(columns, axis=1)
-
-    @property
-    def protocol(self) -> str:
-        """How text was read, in one line."""
-        s = self.settings
-        return (
-            f"paired: {s.targets} targets a document under left contexts {', '.join(map(str, s.contexts))}; "
-            f"no BOS; float32; natural log; calibration {s.calibration_sequences} x {s.calibration_length} tokens "
-            "of other documents"
+    def origin(self, protocol: str, *, documents: int = 0, tokens: int = 0) -> Origin:
+        """Origin of what is measured on this model and text."""
+        settings = self.settings
+        return Origin(
+            scale=settings.scale,
+            effort=settings.effort,
+            model=Path(settings.model).name if Path(settings.model).is_absolute() else settings.model,
+            model_sha256=self.model_sha256,
+            text=self.text_name,
+            text_sha256=self.text_sha256,
+            protocol=protocol,
+            documents=documents,
+            tokens=tokens,
+            seed=settings.seed,
         )
 
-
-def _summary(outcome: Compression) -> dict[str, float]:
-    storage = outcome.storage
-    return {
-        "layers": len(outcome.compressed),
-        "skipped": len(outcome.skipped),
-        "noted": sum(bool(layer.note) for layer in outcome.compressed),
-        "sparsity": outcome.sparsity,
-        "bits_per_weight": storage.bits_per_weight,
-        "packed_bytes": storage.total_bits / 8,
-        "held_bytes": storage.held_bits / 8,
-        "simulated": float(storage.simulated),
-    }
+    def kept(self, kind: str, name: str) -> Path:
+        """Folder of something large, by its kind and all that decides it."""
+        return self.folder / kind / hashlib.sha256(name.encode()).hexdigest()[:24]

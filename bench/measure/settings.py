@@ -1,11 +1,10 @@
-"""How much is measured: scales, efforts and what the command line changes of them."""
+"""Scales and efforts: how much is measured at each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from models.load import EMBEDDED
 
@@ -49,6 +48,11 @@ class Settings:
     peer: str = PAPER_PEER
     """The distilled model that Krony-PT is compared with at the paper's scale."""
     seed: int = 0
+
+    def decisive(self) -> dict[str, Any]:
+        """Settings that decide what a variant's curve is; the rest decides what is made of it."""
+        names = ("contexts", "targets", "documents", "calibration_sequences", "calibration_length", "seed")
+        return {name: value for name, value in asdict(self).items() if name in names}
 
     @property
     def own(self) -> bool:
@@ -99,73 +103,6 @@ SCALES = {
 }
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """The suite's command line."""
-    group = parser.getgroup("compression claims")
-    group.addoption(
-        "--scale",
-        choices=("embedded", "paper"),
-        default="embedded",
-        help="embedded: a small real model on the CPU (with -m gpu: on a GPU); paper: the papers' own models",
-    )
-    group.addoption(
-        "--effort",
-        choices=("quick", "normal", "thorough"),
-        default="normal",
-        help="how many documents, contexts and simulations: minutes, half an hour, or hours",
-    )
-    group.addoption("--model", help="a folder, a .gguf file or a hub id to put under the claims")
-    group.addoption("--dense", help="the same as --model, beside --compressed")
-    group.addoption("--compressed", help="a folder, .gguf file or hub id to judge against --dense; nothing else is run")
-    group.addoption("--text", type=Path, help="a .txt or .jsonl file to score and calibrate on")
-    group.addoption("--train-text", type=Path, help="more text to train models on (.txt, .jsonl, .xz); never scored")
-    group.addoption("--data-dir", type=Path, help="a folder with the papers' data, for --scale=paper without a hub")
-    group.addoption("--peer", help="folder or hub id of the distilled peer, for --scale=paper; distilgpt2 by default")
-    group.addoption("--contexts", help="left-context lengths in tokens, such as 128,512,2048")
-    group.addoption("--device", help="cpu, cuda or cuda:1; by default the scale's own")
-    group.addoption("--report-dir", type=Path, help="where evidence and pages go; by default under reports/")
-    group.addoption("--resume", action="store_true", help="reuse what the same code, model, text and settings gave")
-
-
-def settings(config: pytest.Config, scale: str) -> Settings:
-    """The settings of one scale with what the command line changes.
-
-    Raises:
-        pytest.UsageError: `--contexts` is no list of ascending whole numbers.
-    """
-    chosen = SCALES[scale][str(config.getoption("effort"))]
-    model, text, device = config.getoption("model"), config.getoption("text"), config.getoption("device")
-    dense, compressed = config.getoption("dense"), config.getoption("compressed")
-    if dense and (model or not compressed):
-        raise pytest.UsageError("--dense goes with --compressed and stands in the place of --model; give it so")
-    model = dense or model
-    chosen = replace(
-        chosen,
-        model=model or chosen.model,
-        text=text,
-        device=device or chosen.device,
-        train_text=config.getoption("train_text"),
-        data_dir=config.getoption("data_dir"),
-        peer=config.getoption("peer") or chosen.peer,
-        compressed=compressed,
-    )
-    if (asked := config.getoption("contexts")) is None:
-        return chosen
-    try:
-        contexts = tuple(int(part) for part in asked.split(","))
-    except ValueError:
-        contexts = ()
-    if len(contexts) < 2 or contexts[0] < 1 or list(contexts) != sorted(set(contexts)):
-        raise pytest.UsageError(
-            f"--contexts is {asked!r}; give at least two whole numbers in ascending order, such as 128,512,2048"
-        )
-    return replace(chosen, contexts=contexts)
-
-
-def report_folder(config: pytest.Config, scale: str) -> Path:
-    """`--report-dir`, or the folder under `reports/` that suits the scale, the effort and the model."""
-    if (chosen := config.getoption("report_dir")) is not None:
-        return chosen
-    found = settings(config, scale)
-    name = Path(found.compressed or found.model).name if found.own else scale
-    return config.rootpath / "reports" / (f"{name}-quick" if found.effort == "quick" else name)
+def at(scale: str, effort: str) -> Settings:
+    """Settings of one scale and effort."""
+    return SCALES[scale][effort]

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from bench.verdict.documents import Interval, difference_ratio
+from bench.measure.instrument import Instrument
+from bench.measure.session import Session
+from bench.verdict.documents import Array, Interval, difference_ratio
+from bench.verdict.evidence import Arrays, Origin
+
+Action = Callable[[], object]
 
 
-def seconds(action: Callable[[], object], rounds: int = 1) -> float:
-    """The fastest of some runs."""
+def seconds(action: Action, rounds: int = 1) -> float:
+    """Fastest time of some runs."""
     return min(_once(action) for _ in range(rounds))
 
 
-def _once(action: Callable[[], object]) -> float:
+def _once(action: Action) -> float:
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
     started = time.perf_counter()
@@ -26,9 +34,57 @@ def _once(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def paired_ratio(first: Callable[[], object], second: Callable[[], object], *, rounds: int) -> Interval:
-    """The geometric mean of the time of the first over that of the second, over rounds that run both in turn."""
+def paired_times(first: Action, second: Action, rounds: int) -> Array:
+    """Seconds of both, `[rounds, 2]`, from rounds that run both in turn after one that warms up."""
     for action in (first, second):
         action()
-    times = np.array([(_once(first), _once(second)) for _ in range(rounds)])
+    return np.array([(_once(first), _once(second)) for _ in range(rounds)])
+
+
+def time_ratio(times: Array) -> Interval:
+    """Geometric mean of the time of the first over that of the second, over rounds `[rounds, 2]`."""
     return difference_ratio(np.log(times[:, 0]), np.log(times[:, 1]))
+
+
+class Timing(Instrument):
+    """Times two actions in turn. Its record holds for the machine that it was made on."""
+
+    name: ClassVar[str] = "timing"
+
+    def __init__(self, session: Session, subject: str, rounds: int) -> None:
+        super().__init__(session, {"rounds": rounds})
+        self.subject, self.rounds = subject, rounds
+
+    def origin(self) -> Origin:
+        """The machine, and what was timed."""
+        device = self.session.settings.device
+        card = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
+        protocol = f"{self.rounds} paired rounds on {card}"
+        settings = self.session.settings
+        return Origin(settings.scale, settings.effort, f"{self.subject}, on {card}", protocol=protocol)
+
+    def ratio(self, make: Callable[[], tuple[Action, Action]]) -> Interval:
+        """Time of the first action over that of the second.
+
+        Args:
+            make: prepares both; it is not called where their times are on record. A function or a partial of one.
+        """
+        return time_ratio(self.measured(self.subject, partial(self._times, make), _plain(make))["times"])
+
+    def _times(self, make: Callable[[], tuple[Action, Action]]) -> Arrays:
+        with torch.inference_mode():
+            return {"times": paired_times(*make(), self.rounds)}
+
+    def doubt(self, *_variants: object) -> str:
+        """Reason why so few rounds decide nothing."""
+        if self.session.settings.effort == "quick":
+            return f"{self.rounds} rounds decide nothing on a machine that may have other work; use --effort=normal"
+        return ""
+
+
+def _plain(make: Callable[[], object]) -> object:
+    return make.func if isinstance(make, partial) else make
+
+
+def _processor() -> str:
+    return f"{platform.machine()} with {torch.get_num_threads()} threads"

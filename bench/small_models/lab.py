@@ -6,19 +6,24 @@ import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.measure.session import Array, Arrays, Lab
-from bench.small_models.settings import SmallModels
+from bench.measure.fingerprint import code_sha256, root_of
+from bench.measure.instrument import Instrument
+from bench.measure.session import Session
+from bench.small_models.settings import SmallModelsSettings
+from bench.verdict.documents import Array
+from bench.verdict.evidence import Arrays, Origin
 from compress.distillation import mixed_loss, reverse_kl, soft_cross_entropy
 from compress.teacher_cache import cached_logits
 from models.data.tasks import Task
-from models.data.text import Document
+from models.data.text import Document, text_sha256
 from models.data.vocabulary import enough_texts, train_tokenizer
 from models.t5 import T5Shape, build
 from models.text_to_text import (
@@ -74,7 +79,7 @@ class DistilledLoss:
     how: Distilled
 
     def __call__(self, model: nn.Module, rows: Tensor) -> Tensor:
-        """Of a model on rows of a table."""
+        """Loss of a model on rows of a table."""
         logits, targets = logits_of(model, rows, self.input_length)
         hard = functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD)
         counted = (targets != PAD).to(logits.dtype)
@@ -82,23 +87,79 @@ class DistilledLoss:
         return mixed_loss(hard, soft, self.how.alpha)
 
 
-class SmallModelsLab:
-    """The protocol on one text and one task; accuracies are kept like every measurement."""
+class SmallModels(Instrument):
+    """The protocol on one text and one task."""
 
-    def __init__(self, lab: Lab, protocol: SmallModels, documents: list[Document], task: Task) -> None:
-        self.lab, self.protocol, self.documents, self.task = lab, protocol, documents, task
+    name: ClassVar[str] = "small models"
+    settings_at: ClassVar[str] = "bench.small_models.settings:at"
+
+    def __init__(
+        self,
+        session: Session,
+        settings: SmallModelsSettings,
+        label: str,
+        make: Callable[[], tuple[list[Document], Task]],
+    ) -> None:
+        """Prepare the protocol; nothing is read or trained yet.
+
+        Args:
+            session: whose text is learned from.
+            settings: of the protocol.
+            label: the task's name on record.
+            make: reads the documents to pre-train on and the task.
+        """
+        super().__init__(session, settings)
+        self.label, self._make = label, make
         self._pretrained: dict[str, list[nn.Module]] = {}
         self._curves: dict[str, Array] = {}
         self._teachers: dict[str, nn.Module] = {}
 
-    def share(self, other: SmallModelsLab) -> None:
-        """Take over another lab's pre-trained models: the text and the protocol must be the same."""
-        self._pretrained, self._curves = other._pretrained, other._curves
+    def on(self, label: str, make: Callable[[], Task]) -> SmallModels:
+        """The same protocol and text with another task; pre-trained models are shared."""
+        other = SmallModels(self.session, self.settings, label, lambda: (self.documents, make()))
+        other._pretrained, other._curves = self._pretrained, self._curves
+        return other
+
+    @cached_property
+    def read(self) -> tuple[list[Document], Task]:
+        """Documents and task, read when first asked for."""
+        return self._make()
+
+    @property
+    def documents(self) -> list[Document]:
+        """Documents that models are pre-trained on."""
+        return self.read[0]
+
+    @property
+    def task(self) -> Task:
+        """Task that models are fine-tuned on."""
+        return self.read[1]
+
+    def origin(self) -> Origin:
+        """Models that are trained here, on the session's text and a task."""
+        training, task, settings = self.settings, self.task, self.session.settings
+        digest = hashlib.sha256(text_sha256(self.documents).encode())
+        for example in (*task.train, *task.test, *task.shifted):
+            digest.update("\0".join(example).encode())
+        protocol = (
+            f"{training.pretraining.steps} steps of span corruption, {training.tuning.steps} on {task.name}; percent "
+            "written exactly"
+        )
+        return Origin(
+            settings.scale,
+            settings.effort,
+            "T5, trained here",
+            text=f"{self.session.text_name}, {task.name}",
+            text_sha256=digest.hexdigest(),
+            protocol=protocol,
+            documents=len(task.test),
+            seed=settings.seed,
+        )
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """Of a tokenizer trained on the documents."""
-        return Vocabulary(train_tokenizer(enough_texts(self.documents), self.protocol.vocabulary))
+        """Vocabulary of a tokenizer trained on the documents."""
+        return Vocabulary(train_tokenizer(enough_texts(self.documents), self.settings.vocabulary))
 
     @cached_property
     def corrupted(self) -> Tensor:
@@ -106,7 +167,7 @@ class SmallModelsLab:
         texts = self.vocabulary.tokens([document.text for document in self.documents])
         tokens = [token for text in texts for token in text]
         found, _ = corrupted_table(
-            torch.tensor(tokens), self.vocabulary, self.protocol.input_length, seed=self.lab.settings.seed
+            torch.tensor(tokens), self.vocabulary, self.settings.input_length, seed=self.session.settings.seed
         )
         return found
 
@@ -116,16 +177,16 @@ class SmallModelsLab:
         parts = {"train": self.task.train, "test": self.task.test, "shifted": self.task.shifted}
         answers = {target for part in parts.values() for _, target in part}
         longest = max(map(len, self.vocabulary.tokens(sorted(answers)))) + 1
-        length = self.protocol.input_length
+        length = self.settings.input_length
         return {name: table(part, self.vocabulary, length, longest) for name, part in parts.items() if part}
 
     def shape(self, variant: Variant) -> T5Shape:
         """A variant's sizes with this vocabulary."""
-        return replace(variant.shape or self.protocol.shapes[variant.size], vocabulary=self.vocabulary.size)
+        return replace(variant.shape or self.settings.shapes[variant.size], vocabulary=self.vocabulary.size)
 
     def pretrained(self, variant: Variant, seeds: int) -> tuple[list[nn.Module], Array]:
         """Copies of the models that span corruption gave, one a seed, and their training curves."""
-        factor, own = variant.pretraining_factor, self.protocol.pretraining
+        factor, own = variant.pretraining_factor, self.settings.pretraining
         training = replace(
             own,
             steps=round(own.steps * factor),
@@ -138,7 +199,7 @@ class SmallModelsLab:
             models: list[nn.Module] = [build(shape, seed=seed) for seed in range(seeds)]
             name = f"pre-training {variant.size}"
             self._curves[key] = self._train(
-                models, self.corrupted, training, TargetLoss(self.protocol.input_length), name
+                models, self.corrupted, training, TargetLoss(self.settings.input_length), name
             )
             self._pretrained[key] = [model.cpu() for model in models]
         return copy.deepcopy(self._pretrained[key]), self._curves[key]
@@ -146,14 +207,14 @@ class SmallModelsLab:
     def _train(self, models: list[nn.Module], rows: Tensor, training: Training, loss: Loss, name: str) -> Array:
         """Train, and give every model's curve `[models, points]`; NaN from where a model failed."""
         tokens = training.steps * training.batch * rows.shape[1] * len(models)
-        with self.lab.progress.variant(name, tokens) as advance:
+        with self.session.progress.variant(name, tokens) as advance:
             histories = train_many(
                 models,
                 rows,
                 training,
                 range(len(models)),
                 loss=loss,
-                device=self.lab.settings.device,
+                device=self.session.settings.device,
                 watch=lambda count, _loss: advance(count),
             )
         steps = training.steps
@@ -164,13 +225,13 @@ class SmallModelsLab:
         """Models fine-tuned on the task, one a seed, with the curves of pre-training and fine-tuning."""
         models, before = self.pretrained(variant, seeds)
         rows = self.rows["train"]
-        loss: Loss = TargetLoss(self.protocol.input_length)
+        loss: Loss = TargetLoss(self.settings.input_length)
         how = variant.distilled
         if how is not None and how.divergence == "written":
-            rows = written(self.teacher(how.teacher), rows, self.protocol.input_length)
+            rows = written(self.teacher(how.teacher), rows, self.settings.input_length)
         elif how is not None:
-            loss = DistilledLoss(self.protocol.input_length, self.teacher_logits(how.teacher), how)
-        curve = self._train(models, rows, self.protocol.tuning, loss, f"fine-tuning {variant.size}")
+            loss = DistilledLoss(self.settings.input_length, self.teacher_logits(how.teacher), how)
+        curve = self._train(models, rows, self.settings.tuning, loss, f"fine-tuning {variant.size}")
         return models, before, curve
 
     def teacher(self, size: str) -> nn.Module:
@@ -181,49 +242,51 @@ class SmallModelsLab:
 
     def teacher_logits(self, size: str) -> Tensor:
         """A teacher's logits on every example, computed once for all students and seeds."""
-        rows, length = self.rows["train"], self.protocol.input_length
-        key = hashlib.sha256(f"{size} {self.named} {self.lab.fingerprint}".encode()).hexdigest()[:24]
-        path = self.lab.folder / f"teacher-{key}.npy"
+        rows, length = self.rows["train"], self.settings.input_length
+        code = code_sha256((root_of(SmallModels.tuned), root_of(SmallModels.teacher_logits)))
+        path = self.session.kept("teachers", f"{size} {self.settings} {self.origin().text_sha256} {code}.npy")
+        path.parent.mkdir(parents=True, exist_ok=True)
         found = cached_logits(path, len(rows), lambda part: logits_of(self.teacher(size), rows[part], length)[0])
-        return found.to(self.lab.settings.device)
+        return found.to(self.session.settings.device)
 
-    @property
-    def named(self) -> str:
-        """What tells the measurements of one task and protocol from those of another."""
-        return f"{self.task.name} {len(self.task.train)} {self.protocol}"
-
-    def measured(self, variant: Variant, seeds: int) -> Arrays:
+    def measure(self, variant: Variant, seeds: int) -> Arrays:
         """Each seed's accuracy on the task and on its other distribution, and curves; NaN curves where a run failed."""
+        return self.measured(f"{self.label}: {variant}, {seeds} seeds", partial(self._measure, variant, seeds))
 
-        def run() -> Arrays:
-            models, before, curve = self.tuned(variant, seeds)
-            scored = {name: rows for name, rows in self.rows.items() if name != "train"}
-            scores = {
-                name: np.array([self._accuracy(model, rows) for model in models]) for name, rows in scored.items()
-            }
-            return {**scores, "pretraining": before, "tuning": curve}
-
-        return self.lab.measured(f"small models {variant} {seeds} {self.named}", run)
+    def _measure(self, variant: Variant, seeds: int) -> Arrays:
+        models, before, curve = self.tuned(variant, seeds)
+        scored = {name: rows for name, rows in self.rows.items() if name != "train"}
+        scores = {name: np.array([self._accuracy(model, rows) for model in models]) for name, rows in scored.items()}
+        about = {
+            "floor": np.array([self.task.floor]),
+            "parameters": np.array([self.shape(variant).parameters(embeddings=False)]),
+        }
+        return {**scores, "pretraining": before, "tuning": curve, **about}
 
     def _accuracy(self, model: nn.Module, rows: Tensor) -> float:
-        device = self.lab.settings.device
-        return float(exact_matches(model.to(device), rows.to(device), self.protocol.input_length).mean())
+        device = self.session.settings.device
+        return float(exact_matches(model.to(device), rows.to(device), self.settings.input_length).mean())
 
     def accuracy(self, variant: Variant, *, spread: bool = False) -> Array:
         """Percent right on the task, `[seeds]`; with `spread` over the seeds for what is said of spread."""
-        seeds = self.protocol.spread_seeds if spread else self.protocol.seeds
-        return 100 * self.measured(variant, seeds)["test"]
+        seeds = self.settings.spread_seeds if spread else self.settings.seeds
+        return 100 * self.measure(variant, seeds)["test"]
+
+    @property
+    def floor(self) -> float:
+        """Percent right of the commonest answer."""
+        return 100 * float(self.measure(Variant("mini"), self.settings.seeds)["floor"][0])
 
     def described(self, variants: dict[str, tuple[Variant, int]]) -> dict:
         """Every seed's accuracy, what failed, and curves of pre-training, for the page."""
-        found = {}
+        shown = {}
         for name, (variant, seeds) in variants.items():
-            run = self.measured(variant, seeds)
+            run = self.measure(variant, seeds)
             failed = np.isnan(run["pretraining"]).any(1) | np.isnan(run["tuning"]).any(1)
-            found[name] = {
+            shown[name] = {
                 "accuracy": (100 * run["test"]).round(3).tolist(),
                 "failed": int(failed.sum()),
-                "parameters": self.shape(variant).parameters(embeddings=False),
-                "curves": [[None if np.isnan(x) else round(float(x), 4) for x in run_] for run_ in run["pretraining"]],
+                "parameters": int(run["parameters"][0]),
+                "curves": [[None if np.isnan(x) else round(float(x), 4) for x in own] for own in run["pretraining"]],
             }
-        return {"variants": found}
+        return {"variants": shown}

@@ -7,12 +7,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 from bench.conftest import Conclude
-from bench.measure.session import Array
-from bench.small_models.lab import SmallModelsLab, Variant
+from bench.small_models.lab import SmallModels, Variant
 from bench.small_models.settings import SIZES
-from bench.verdict.arithmetic import by_arithmetic
-from bench.verdict.documents import Interval
+from bench.verdict.documents import Array, Interval
 from bench.verdict.regions import Region
+from bench.verdict.rows import Row
 from bench.verdict.seeds import difference, seeds_to_decide, spread_ratio
 from models.t5 import TABLE_3_1, FeedForward
 
@@ -26,12 +25,12 @@ MINI = TABLE_3_1["mini"]
 BASELINE = Variant("mini")
 
 
-def doubt(small: SmallModelsLab, *variants: Variant, teachers: bool = False) -> str:
+def doubt(small: SmallModels, *variants: Variant, teachers: bool = False) -> str:
     """Why the task cannot tell models apart; empty where it can.
 
     It is asked of the sizes involved as they are, without what is done to them: what a change does is the result.
     """
-    floor, missing = 100 * small.task.floor, []
+    floor, missing = small.floor, []
     for size in sorted({"mini", *(variant.size for variant in variants)}):
         accuracy = float(small.accuracy(Variant(size)).mean())
         if not floor + ROOM < accuracy < 100 - ROOM:
@@ -48,67 +47,48 @@ def doubt(small: SmallModelsLab, *variants: Variant, teachers: bool = False) -> 
 
 def settle(
     conclude: Conclude,
-    small: SmallModelsLab,
-    row: str,
-    what: str,
-    found: Interval,
-    *,
-    accept: Region,
+    small: SmallModels,
+    row: Row,
+    interval: Interval,
     variants: dict[str, Variant],
+    *,
     spread: bool = False,
     teachers: bool = False,
     note: str = "",
 ) -> None:
     """Conclude a row that stands on several variants, with every seed's result."""
-    seeds = small.protocol.spread_seeds if spread else small.protocol.seeds
+    seeds = small.settings.spread_seeds if spread else small.settings.seeds
     groups = [small.accuracy(variant, spread=spread) for variant in variants.values()]
     needed = seeds_to_decide(groups[0], groups[-1]) if len(groups) > 1 else seeds
     details = small.described({name: (variant, seeds) for name, variant in variants.items()})
     details["maximum"] = {name: float(group.max()) for name, group in zip(variants, groups, strict=True)}
-    training = small.protocol
-    origin = by_arithmetic(small.lab, "T5") | {
-        "model": f"T5 {'/'.join(variants)} trained here",
-        "documents": len(small.task.test),
-        "protocol": (
-            f"{training.pretraining.steps} steps of span corruption, {training.tuning.steps} on {small.task.name}, "
-            f"{seeds} seeds; percent written exactly"
-        ),
-    }
     about = "" if spread else f" (about {needed:,} each, if means and spreads are what they seem)"
-    conclude(
-        row,
-        what,
-        found,
-        accept,
-        doubt=note or doubt(small, *variants.values(), teachers=teachers),
-        details=details,
-        origin=origin,
-        decide=f"more seeds{about}",
-    )
+    doubtful = note or doubt(small, *variants.values(), teachers=teachers)
+    conclude(row, interval, small, doubt=doubtful, details=details, decide=f"more seeds{about}")
 
 
 def ahead(
-    conclude: Conclude,
-    small: SmallModelsLab,
+    of: str,
     row: str,
     first: tuple[str, Variant],
     second: tuple[str, Variant],
     *,
     accept: Region = AHEAD,
-    teachers: bool = False,
-) -> None:
-    """The first variant's mean accuracy less the second's, in points."""
-    groups = [small.accuracy(variant) for _, variant in (first, second)]
-    settle(
-        conclude,
-        small,
-        row,
-        f"points of {first[0]} over {second[0]}",
-        difference(*groups),
-        accept=accept,
-        variants=dict((first, second)),
-        teachers=teachers,
+    control: bool = False,
+) -> Row:
+    """Row on the first variant's mean accuracy less the second's, in points."""
+    because = (
+        "ahead, however little" if accept is AHEAD else "the report's own differences between them are 0.0 and 0.1"
     )
+    statistic = f"points of {first[0]} over {second[0]}"
+    return Row(row, of, statistic, accept, because, (first, second), difference, control)
+
+
+def settle_ahead(conclude: Conclude, small: SmallModels, row: Row, *, teachers: bool = False) -> None:
+    """Conclude such a row."""
+    variants = {str(name): of_protocol(small, variant) for name, variant in row.contestants}  # type: ignore[misc]
+    interval = difference(*(small.accuracy(variant) for variant in variants.values()))
+    settle(conclude, small, row, interval, variants, teachers=teachers)
 
 
 def spreads(groups: list[Array]) -> tuple[Interval, str]:
@@ -124,9 +104,9 @@ def networks(encoder: FeedForward, decoder: FeedForward | None = None) -> Varian
     return Variant("mini", MINI.with_feed_forward(encoder, decoder))
 
 
-def of_protocol(small: SmallModelsLab, variant: Variant) -> Variant:
+def of_protocol(small: SmallModels, variant: Variant) -> Variant:
     """The variant with the protocol's own mini in the place of Table 3.1's."""
-    own, asked = small.protocol.shapes["mini"], variant.shape
+    own, asked = small.settings.shapes["mini"], variant.shape
     if asked is None:
         return variant
     heads = round(own.heads * asked.heads / MINI.heads)

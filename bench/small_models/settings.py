@@ -12,7 +12,7 @@ SIZES = ("tiny", "mini", "small", "base")
 
 
 @dataclass(frozen=True)
-class SmallModels:
+class SmallModelsSettings:
     """One protocol: pre-training by span corruption, then fine-tuning on one task."""
 
     shapes: dict[str, T5Shape]
@@ -48,8 +48,8 @@ def _corruption(steps: int, batch: int, warmup: int) -> Training:
     return Training(steps, batch, 3e-3, schedule="inverse-sqrt-flat", warmup=max(1, warmup), weight_decay=0.0)
 
 
-def _embedded(pretraining: int, tuning: int, seeds: int, spread_seeds: int, batch: int = 32) -> SmallModels:
-    return SmallModels(
+def _embedded(pretraining: int, tuning: int, seeds: int, spread_seeds: int, batch: int = 32) -> SmallModelsSettings:
+    return SmallModelsSettings(
         NANO,
         1024,
         24,
@@ -60,9 +60,9 @@ def _embedded(pretraining: int, tuning: int, seeds: int, spread_seeds: int, batc
     )
 
 
-def _large(pretraining: int, tuning: int, seeds: int, spread_seeds: int, vocabulary: int) -> SmallModels:
+def _large(pretraining: int, tuning: int, seeds: int, spread_seeds: int, vocabulary: int) -> SmallModelsSettings:
     """Table 3.1's own sizes, §4.1's batch of 128, constant 1e-3 in fine-tuning."""
-    return SmallModels(
+    return SmallModelsSettings(
         TABLE_3_1,
         vocabulary,
         128,
@@ -76,7 +76,6 @@ def _large(pretraining: int, tuning: int, seeds: int, spread_seeds: int, vocabul
 PAPER = _large(524_288, 262_144, 5, 5, 32_000)
 PROTOCOLS = {
     ("embedded", "quick"): _embedded(3, 4, 2, 4, batch=8),
-    ("embedded", "normal"): _embedded(12, 24, 2, 4, batch=16),
     ("embedded", "thorough"): _embedded(500, 700, 5, 10),
     ("gpu", "quick"): _large(20, 20, 2, 4, 8192),
     ("gpu", "normal"): _large(600, 400, 5, 10, 8192),
@@ -85,3 +84,8 @@ PROTOCOLS = {
     ("paper", "normal"): PAPER,
     ("paper", "thorough"): replace(PAPER, seeds=10, spread_seeds=10),
 }
+
+
+def at(scale: str, effort: str) -> SmallModelsSettings | None:
+    """Protocol of one scale and effort; None where an effort's models could decide nothing."""
+    return PROTOCOLS.get((scale.partition("-")[0], effort))

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure.hub import hub_rows
-from bench.measure.session import Lab
-from bench.small_models.settings import SmallModels
-from models.data.embedded import documents_of
+from bench.measure.session import Session
+from bench.small_models.settings import SmallModelsSettings
 from models.data.tasks import NLI, Example, Task, article_of_origin, sst2
-from models.data.text import Document, json_lines, read_documents
+from models.data.text import Document, json_lines
 from models.errors import InputError
 
 C4_DOCUMENTS = 200_000
@@ -21,8 +20,8 @@ C4_DOCUMENTS = 200_000
 QUICK = 200
 
 
-def documents_and_task(lab: Lab, protocol: SmallModels) -> tuple[list[Document], Task]:
-    """Embedded: the lab's text and the article that a sentence stands in. GPU: SST-2 where `--data-dir` has it.
+def documents_and_task(session: Session, protocol: SmallModelsSettings) -> tuple[list[Document], Task]:
+    """Embedded: the session's text and the article that a sentence stands in. GPU: SST-2 where `--data-dir` has it.
 
     Paper: C4 and GLUE's MNLI, mismatched, from the hub or from `c4.jsonl`, `mnli-train.jsonl` and
     `mnli-mismatched.jsonl` in `--data-dir`.
@@ -30,17 +29,15 @@ def documents_and_task(lab: Lab, protocol: SmallModels) -> tuple[list[Document],
     Raises:
         InputError: what the scale needs is not there.
     """
-    settings = lab.settings
-    if settings.scale == "paper":
+    settings = session.settings
+    if settings.scale.startswith("paper"):
         return _c4(settings.data_dir, QUICK if settings.effort == "quick" else C4_DOCUMENTS), _mnli(settings.data_dir)
-    documents = documents_of(settings.text)
+    documents = session.documents
     if settings.scale == "gpu" and settings.data_dir is not None:
         task = sst2(settings.data_dir)
     else:
         task = article_of_origin(documents, classes=min(protocol.classes, len(documents)), seed=settings.seed)
-    if settings.train_text is not None:
-        documents = documents + read_documents(settings.train_text)
-    return documents, task
+    return documents + session.more_documents, task
 
 
 def _c4(folder: Path | None, count: int) -> list[Document]:

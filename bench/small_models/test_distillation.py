@@ -2,85 +2,109 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from bench.conftest import Conclude, once
-from bench.measure.session import Array
-from bench.small_models.lab import Distilled, SmallModelsLab, Variant
-from bench.small_models.rows import AHEAD, BASELINE, ROOM, ahead, settle
+from bench.parameters import parameters
+from bench.small_models.lab import Distilled, SmallModels, Variant
+from bench.small_models.rows import AHEAD, BASELINE, ROOM, ahead, settle, settle_ahead
+from bench.verdict.documents import Array
+from bench.verdict.rows import Row
 from bench.verdict.seeds import contrast, difference
 from models.data.embedded import wikipedia_articles
 from models.data.tasks import Task, arithmetic, counterfactual_nli, sentence_order, with_rationales
 
 PAPER_SCALE = "paper-t5"
 TEACHER = Distilled("small", 0.1, 3.0)
+PLAIN = replace(TEACHER, temperature=1.0)
 
 
-@pytest.mark.claim("SV15")
-@pytest.mark.parametrize(
-    "row", ["SV15-soft-over-labels", "SV15-temperature-3-over-1", "SV15-reverse-over-forward", "SV15-soft-over-written"]
-)
-def test_soft_targets(small: SmallModelsLab, conclude: Conclude, row: str) -> None:
+def taught(name: str, how: Distilled | None) -> tuple[str, Variant]:
+    """Student of Small, taught in one of several ways; None for labels alone."""
+    return name, Variant("mini", distilled=how)
+
+
+SOFT = [
+    ahead("SV15a", "SV15-soft-over-labels", taught("soft", TEACHER), taught("labels", None)),
+    ahead("SV15a", "SV15-temperature-3-over-1", taught("temperature-3", TEACHER), taught("1", PLAIN), control=True),
+    ahead(
+        "SV15a",
+        "SV15-reverse-over-forward",
+        taught("reverse", replace(PLAIN, divergence="reverse")),
+        taught("forward", PLAIN),
+        control=True,
+    ),
+    ahead(
+        "SV15a",
+        "SV15-soft-over-written",
+        taught("soft", TEACHER),
+        taught("written", replace(TEACHER, divergence="written")),
+        control=True,
+    ),
+]
+
+
+@pytest.mark.parametrize("row", parameters(*SOFT))
+def test_soft_targets(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """A student of Small: its logits against labels alone, and forms of taking them."""
-    forms = {
-        "labels": None,
-        "soft": TEACHER,
-        "temperature-3": TEACHER,
-        "1": replace(TEACHER, temperature=1.0),
-        "forward": replace(TEACHER, temperature=1.0),
-        "reverse": replace(TEACHER, temperature=1.0, divergence="reverse"),
-        "written": replace(TEACHER, divergence="written"),
-    }
-    names = row.removeprefix("SV15-").split("-over-")
-    first, second = ((name, Variant("mini", distilled=forms[name])) for name in names)
-    ahead(conclude, small, row, first, second, teachers=True)
+    settle_ahead(conclude, small, row, teachers=True)
 
 
-@pytest.mark.claim("SV15")
-@pytest.mark.parametrize("row", ["SV15-out-of-distribution-order", "SV15-out-of-distribution-nli"])
+ORDER, NLI = (
+    Row(
+        f"SV15-out-of-distribution-{task}",
+        "SV15c",
+        "points that the student loses to its teacher out of distribution, less in it",
+        AHEAD,
+        "more, however little",
+        (task,),
+    )
+    for task in ("order", "nli")
+)
+
+
+@pytest.mark.parametrize("row", parameters(ORDER, NLI))
 def test_students_lose_out_of_distribution(
-    request: pytest.FixtureRequest, small: SmallModelsLab, conclude: Conclude, row: str
+    request: pytest.FixtureRequest, small: SmallModels, conclude: Conclude, row: Row
 ) -> None:
     """The student's shortfall on another distribution less that on its own, in points."""
-    lab = small.lab
-    if row.endswith("nli"):
-        if lab.settings.data_dir is None:
-            pytest.skip("needs snli-cad-train.tsv and snli-cad-dev.tsv; give their folder with --data-dir")
-        task = counterfactual_nli(lab.settings.data_dir)
-    elif lab.settings.scale == "paper":
-        pytest.skip("stated for the embedded text; --scale=paper has MNLI")
-    else:
-        task = sentence_order(wikipedia_articles(), shifted_documents=20, seed=lab.settings.seed)
-    other = _other(request, small, task)
+    other = _on(request, small, str(row.contestants[0]), _task_of(small, row))
     teacher, student = (_scores(other, Variant(size)) for size in ("small", "mini"))
     shortfalls = [teacher["test"], student["test"], teacher["shifted"], student["shifted"]]
-    found = contrast(shortfalls, [-1, 1, 1, -1])
-    what = f"points that the student loses to its teacher out of distribution, less in it ({task.name})"
     variants = {"small": Variant("small"), "mini": BASELINE}
-    settle(conclude, other, row, what, found, accept=AHEAD, variants=variants, note=_teacher_ahead(other))
+    settle(conclude, other, row, contrast(shortfalls, [-1, 1, 1, -1]), variants, note=_teacher_ahead(other))
 
 
-def _other(request: pytest.FixtureRequest, small: SmallModelsLab, task: Task) -> SmallModelsLab:
+def _task_of(small: SmallModels, row: Row) -> Callable[[], Task]:
+    settings = small.session.settings
+    measuring = small.session.store.write is not None
+    if row is NLI:
+        folder = settings.data_dir
+        if folder is None and measuring:
+            pytest.skip("needs snli-cad-train.tsv and snli-cad-dev.tsv; give their folder with --data-dir")
+        return lambda: counterfactual_nli(folder)  # pyright: ignore[reportArgumentType]
+    if settings.scale.startswith("paper"):
+        pytest.skip("stated for the embedded text; --scale=paper has MNLI")
+    return lambda: sentence_order(wikipedia_articles(), shifted_documents=20, seed=settings.seed)
+
+
+def _on(request: pytest.FixtureRequest, small: SmallModels, label: str, make: Callable[[], Task]) -> SmallModels:
     """The same protocol and text with another task, its pre-trained models shared."""
-
-    def make() -> SmallModelsLab:
-        other = SmallModelsLab(small.lab, small.protocol, small.documents, task)
-        other.share(small)
-        return other
-
-    return once(request, ("other", id(small), task.name, len(task.train)), make)
+    return once(request, ("other", id(small), label), lambda: small.on(label, make))
 
 
-def _scores(small: SmallModelsLab, variant: Variant) -> dict[str, Array]:
-    return {name: 100 * values for name, values in small.measured(variant, small.protocol.seeds).items()}
+def _scores(small: SmallModels, variant: Variant) -> dict[str, Array]:
+    run = small.measure(variant, small.settings.seeds)
+    return {name: 100 * run[name] for name in ("test", "shifted")}
 
 
-def _teacher_ahead(small: SmallModelsLab) -> str:
-    """Only the teacher and the student matter here: both above the commonest answer, and the teacher ahead."""
+def _teacher_ahead(small: SmallModels) -> str:
+    """Reason why this task says nothing: only the teacher and the student matter here."""
     teacher, student = (small.accuracy(Variant(size)) for size in ("small", "mini"))
-    gap, floor = difference(teacher, student), 100 * small.task.floor
+    gap, floor = difference(teacher, student), small.floor
     if gap.low > 0 and student.mean() > floor + ROOM:
         return ""
     return (
@@ -89,25 +113,41 @@ def _teacher_ahead(small: SmallModelsLab) -> str:
     )
 
 
-@pytest.mark.claim("SV16")
-@pytest.mark.parametrize("row", ["SV16-rationales-half-data", "SV16-rationales-same-data"])
-def test_rationales(request: pytest.FixtureRequest, small: SmallModelsLab, conclude: Conclude, row: str) -> None:
+HALF_DATA, SAME_DATA = (
+    Row(
+        f"SV16-rationales-{data}",
+        "SV16a",
+        f"points of labels and rationales from {share} the examples over labels alone from all",
+        AHEAD,
+        "ahead, however little",
+        (data,),
+        control=data == "same-data",
+    )
+    for data, share in (("half-data", "half"), ("same-data", "all"))
+)
+
+
+@pytest.mark.parametrize("row", parameters(HALF_DATA, SAME_DATA))
+def test_rationales(request: pytest.FixtureRequest, small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Sums with their partial sums as a second target, from half the examples or all, over labels alone from all."""
-    count = small.protocol.arithmetic
-    task, rationales = arithmetic(train=count, test=500, terms=3, largest=30, seed=small.lab.settings.seed)
-    used = count // 2 if row.endswith("half-data") else count
-    part = replace(task, train=task.train[:used])
-    both = with_rationales(part, rationales[:used])
-    asked = [(f"[label] {source}", target) for source, target in task.test]
-    reasons = Task(f"{task.name} with rationales", (), both, asked, [])
-    labels = replace(task, train=[(f"[label] {s}", t) for s, t in task.train], test=asked, shifted=[])
-    with_reasons, alone = _other(request, small, reasons), _other(request, small, labels)
+    count, seed = small.settings.arithmetic, small.session.settings.seed
+    used = count // 2 if row is HALF_DATA else count
+    with_reasons = _on(request, small, f"sums with rationales, {used}", lambda: _sums(count, used, seed))
+    alone = _on(request, small, "sums", lambda: _sums(count, 0, seed))
     first, second = with_reasons.accuracy(BASELINE), alone.accuracy(BASELINE)
-    floor = 100 * labels.floor
-    note = ""
+    floor, note = alone.floor, ""
     if not floor + ROOM < max(first.mean(), second.mean()) < 100 - ROOM:
         note = (
             f"neither has learned to add: {first.mean():.1f} and {second.mean():.1f} % right, by chance {floor:.1f} %"
         )
-    what = f"points of labels and rationales from {used:,} examples over labels alone from {count:,}"
-    settle(conclude, alone, row, what, difference(first, second), accept=AHEAD, variants={"mini": BASELINE}, note=note)
+    settle(conclude, alone, row, difference(first, second), {"mini": BASELINE}, note=note)
+
+
+def _sums(count: int, rationales: int, seed: int) -> Task:
+    """Sums with so many rationales as a second target; 0 for labels alone."""
+    task, reasons = arithmetic(train=count, test=500, terms=3, largest=30, seed=seed)
+    asked = [(f"[label] {source}", target) for source, target in task.test]
+    if not rationales:
+        return replace(task, train=[(f"[label] {s}", t) for s, t in task.train], test=asked, shifted=[])
+    both = with_rationales(replace(task, train=task.train[:rationales]), reasons[:rationales])
+    return Task(f"{task.name} with rationales", (), both, asked, [])

@@ -8,117 +8,124 @@ import pytest
 import torch
 
 from bench.conftest import Conclude
-from bench.measure.session import Lab
-from bench.small_models.lab import Distilled, SmallModelsLab, Variant
-from bench.small_models.rows import AHEAD, BASELINE, MINI, SAME, ahead, networks, of_protocol, settle, spreads
-from bench.verdict.arithmetic import by_arithmetic, exactly
+from bench.measure.session import Session
+from bench.parameters import parameters
+from bench.small_models.lab import Distilled, SmallModels, Variant
+from bench.small_models.rows import AHEAD, BASELINE, MINI, SAME, ahead, networks, settle, settle_ahead, spreads
+from bench.verdict.conclude import exactly
 from bench.verdict.documents import Interval
 from bench.verdict.regions import GROWS, Region
+from bench.verdict.rows import Row
 from bench.verdict.seeds import contrast, difference, low_outliers
 from models.t5 import NOTHING, OWN, FeedForward, build, collapse
 
 PAPER_SCALE = "paper-t5"
 TWO_THIRDS = Region(2 / 3 - 0.05, 2 / 3 + 0.05)
+SAVED = [
+    Row(f"SL2-{what}", of, f"share of {what} that removing every FFN saves", TWO_THIRDS, "two thirds, within 5 points")
+    for of, what in (("SL2b", "parameters"), ("SL2c", "operations"))
+]
+
+
+@pytest.mark.parametrize("row", parameters(*SAVED))
+def test_feed_forward_is_two_thirds(conclude: Conclude, row: Row) -> None:
+    """Share of T5-Mini without embeddings that goes with its networks, by arithmetic."""
+    without = MINI.with_feed_forward(NOTHING)
+    if row.part == "b":
+        sizes = [shape.parameters(embeddings=False) for shape in (MINI, without)]
+    else:
+        sizes = [replace(shape, vocabulary=0).operations(128, 128) for shape in (MINI, without)]
+    conclude(row, exactly(1 - sizes[1] / sizes[0]), "T5 mini")
+
+
+BASE = ("baseline", BASELINE)
 CHAINS = {
     "1W": FeedForward(1),
     "1W-ReLU": FeedForward(1, relu=True),
     "2W": FeedForward(2),
     "3W": FeedForward(3),
-    "3W-2x": FeedForward(3, expansion=2),
-    "3W-1.5x": FeedForward(3, expansion=1.5),
-    "3W-1.2x": FeedForward(3, expansion=1.2),
+    "2x": FeedForward(3, expansion=2),
+    "1.5x": FeedForward(3, expansion=1.5),
+    "1.2x": FeedForward(3, expansion=1.2),
 }
-WIDER = {
-    "1.5x-heads": replace(MINI, heads=12),
-    "2x-head-size": replace(MINI, head_width=64),
-    "both": replace(MINI, heads=12, head_width=64),
+CHAINS["4x"] = CHAINS["3W"]
+
+
+def chain(name: str) -> tuple[str, Variant]:
+    """Mini with chains of matrices in its networks' place."""
+    return name, networks(CHAINS[name])
+
+
+LONGER = {
+    name: replace(BASELINE, pretraining_factor=factor) for name, factor in (("1x", 1.0), ("2x", 2.0), ("4x", 4.0))
 }
+MEANS = [
+    ahead("SL2a", "SL2-skip", BASE, ("without", networks(NOTHING, NOTHING))),
+    ahead("SL2d", "SL2-skip-encoder", BASE, ("without", networks(NOTHING, OWN))),
+    ahead("SL3a", "SL3-2x-over-1x", ("2x", LONGER["2x"]), ("1x", LONGER["1x"])),
+    ahead("SL3a", "SL3-4x-over-2x", ("4x", LONGER["4x"]), ("2x", LONGER["2x"])),
+    ahead("SL4a", "SL4-1.5x-heads", ("1.5x-heads", Variant("mini", replace(MINI, heads=12))), BASE),
+    ahead("SL4a", "SL4-2x-head-size", ("2x-head-size", Variant("mini", replace(MINI, head_width=64))), BASE),
+    ahead("SL4a", "SL4-both", ("both", Variant("mini", replace(MINI, heads=12, head_width=64))), BASE),
+    ahead("SL5a", "SL5-3W-over-2W", chain("3W"), chain("2W")),
+    ahead("SL5b", "SL5-2W-over-1W", chain("2W"), chain("1W")),
+    ahead("SL5c", "SL5-1W-over-1W-ReLU", chain("1W"), chain("1W-ReLU")),
+    ahead("SL6a", "SL6-4x-same-as-2x", chain("4x"), chain("2x"), accept=SAME),
+    ahead("SL6b", "SL6-2x-over-1.5x", chain("2x"), chain("1.5x")),
+    ahead("SL6c", "SL6-1.5x-over-1.2x", chain("1.5x"), chain("1.2x")),
+]
 
 
-@pytest.mark.claim("SL2")
-@pytest.mark.parametrize("row", ["SL2-parameters", "SL2-operations"])
-def test_feed_forward_is_two_thirds(lab: Lab, conclude: Conclude, row: str) -> None:
-    """Share of T5-Mini without embeddings that goes with its networks, by arithmetic."""
-    without = MINI.with_feed_forward(NOTHING)
-    if row.endswith("parameters"):
-        sizes = [shape.parameters(embeddings=False) for shape in (MINI, without)]
-    else:
-        sizes = [replace(shape, vocabulary=0).operations(128, 128) for shape in (MINI, without)]
-    what = f"share of {row.removeprefix('SL2-')} that removing every FFN saves"
-    conclude(row, what, exactly(1 - sizes[1] / sizes[0]), TWO_THIRDS, origin=by_arithmetic(lab, "T5 mini"))
+@pytest.mark.parametrize("row", parameters(*MEANS))
+def test_one_model_ahead_of_another(small: SmallModels, conclude: Conclude, row: Row) -> None:
+    """Tables 4.1 to 4.5: mean accuracy of one model less another's, over seeds."""
+    settle_ahead(conclude, small, row)
 
 
-@pytest.mark.claim("SL2")
-@pytest.mark.parametrize("row, encoder, decoder", [("SL2-skip", NOTHING, NOTHING), ("SL2-skip-encoder", NOTHING, OWN)])
-def test_removing_networks_costs(
-    small: SmallModelsLab, conclude: Conclude, row: str, encoder: FeedForward, decoder: FeedForward
-) -> None:
-    removed = of_protocol(small, networks(encoder, decoder))
-    ahead(conclude, small, row, ("baseline", BASELINE), ("without", removed))
+RETURNS = Row(
+    "SL3-falling-returns",
+    "SL3a",
+    "points of the first doubling over the second",
+    AHEAD,
+    "falling, however little",
+    tuple(LONGER.values()),
+)
 
 
-@pytest.mark.claim("SL3")
-@pytest.mark.parametrize("row", ["SL3-2x-over-1x", "SL3-4x-over-2x", "SL3-falling-returns"])
-def test_longer_training(small: SmallModelsLab, conclude: Conclude, row: str) -> None:
+@pytest.mark.parametrize("row", parameters(RETURNS))
+def test_returns_of_longer_training_fall(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Pre-training for two and four times the protocol's steps."""
-    runs = {
-        name: replace(BASELINE, pretraining_factor=factor) for name, factor in (("1x", 1.0), ("2x", 2.0), ("4x", 4.0))
-    }
-    groups = {name: small.accuracy(variant) for name, variant in runs.items()}
-    if row == "SL3-falling-returns":
-        found = contrast(list(groups.values()), [-1, 2, -1])
-        settle(conclude, small, row, "points of the first doubling over the second", found, accept=AHEAD, variants=runs)
-        return
-    more, less = row.removeprefix("SL3-").split("-over-")
-    ahead(conclude, small, row, (more, runs[more]), (less, runs[less]))
+    groups = [small.accuracy(variant) for variant in LONGER.values()]
+    settle(conclude, small, row, contrast(groups, [-1, 2, -1]), LONGER)
 
 
-@pytest.mark.claim("SL4")
-@pytest.mark.parametrize("row", [f"SL4-{name}" for name in WIDER])
-def test_more_or_larger_heads(small: SmallModelsLab, conclude: Conclude, row: str) -> None:
-    name = row.removeprefix("SL4-")
-    wider = of_protocol(small, Variant("mini", WIDER[name]))
-    ahead(conclude, small, row, (name, wider), ("baseline", BASELINE))
+COLLAPSE = [
+    Row(
+        f"SL5-collapse-{name}",
+        "SL5d",
+        "largest change of a logit over the largest logit when each chain becomes one matrix",
+        Region(high=1e-4),
+        "float32: some twenty products one after the other, each off by 6e-8 of its terms",
+        (name,),
+    )
+    for name in ("2W", "3W")
+]
 
 
-@pytest.mark.claim("SL5")
-@pytest.mark.parametrize("row", ["SL5-3W-over-2W", "SL5-2W-over-1W", "SL5-1W-over-1W-ReLU"])
-def test_more_matrices_train_better(small: SmallModelsLab, conclude: Conclude, row: str) -> None:
-    names = row.removeprefix("SL5-").split("-over-")
-    first, second = ((name, of_protocol(small, networks(CHAINS[name]))) for name in names)
-    ahead(conclude, small, row, first, second)
-
-
-ROUNDING = Region(high=1e-4)
-"""Of logits' size, float32: some twenty products one after the other, each off by 6e-8 of its terms."""
-
-
-@pytest.mark.claim("SL5")
-@pytest.mark.parametrize("row", ["SL5-collapse-2W", "SL5-collapse-3W"])
+@pytest.mark.parametrize("row", parameters(*COLLAPSE))
 @torch.no_grad()
-def test_chains_collapse_exactly(lab: Lab, conclude: Conclude, row: str) -> None:
+def test_chains_collapse_exactly(session: Session, conclude: Conclude, row: Row) -> None:
     """Largest change of a logit after the collapse, over the largest logit: T5-Mini with random weights."""
-    shape = replace(MINI, vocabulary=512).with_feed_forward(CHAINS[row.removeprefix("SL5-collapse-")])
-    model = build(shape, seed=lab.settings.seed).eval()
-    tokens = torch.randint(512, (2, 32), generator=torch.Generator().manual_seed(lab.settings.seed))
+    seed = session.settings.seed
+    shape = replace(MINI, vocabulary=512).with_feed_forward(CHAINS[str(row.contestants[0])])
+    model = build(shape, seed=seed).eval()
+    tokens = torch.randint(512, (2, 32), generator=torch.Generator().manual_seed(seed))
     before = model(input_ids=tokens, decoder_input_ids=tokens).logits
     count = sum(parameter.numel() for parameter in model.parameters())
     collapse(model)
     change = float((model(input_ids=tokens, decoder_input_ids=tokens).logits - before).abs().max() / before.abs().max())
     left = sum(parameter.numel() for parameter in model.parameters()) / count
-    what = "largest change of a logit over the largest logit when each chain becomes one matrix"
-    origin = by_arithmetic(lab, "T5 mini")
-    conclude(row, what, exactly(change), ROUNDING, details={"parameters_left": left}, origin=origin)
-
-
-@pytest.mark.claim("SL6")
-@pytest.mark.parametrize("row", ["SL6-4x-same-as-2x", "SL6-2x-over-1.5x", "SL6-1.5x-over-1.2x"])
-def test_expansion_in_training(small: SmallModelsLab, conclude: Conclude, row: str) -> None:
-    names = {"4x": "3W", "2x": "3W-2x", "1.5x": "3W-1.5x", "1.2x": "3W-1.2x"}
-    same = "-same-as-" in row
-    parts = row.removeprefix("SL6-").split("-same-as-" if same else "-over-")
-    first, second = ((part, of_protocol(small, networks(CHAINS[names[part]]))) for part in parts)
-    ahead(conclude, small, row, first, second, accept=SAME if same else AHEAD)
+    conclude(row, exactly(change), "T5 mini", details={"parameters_left": left})
 
 
 TABLE_4_6 = {
@@ -130,51 +137,74 @@ TABLE_4_6 = {
 """(α, T) of each student and teacher. They differ between the teachers, so a control has Small's with Base too."""
 
 
-@pytest.mark.claim("SL7")
-@pytest.mark.parametrize("student", ["mini", "tiny"])
-@pytest.mark.parametrize("row", ["SL7-spread", "SL7-mean", "SL7-spread-equal-settings"])
-def test_teacher_close_in_size(small: SmallModelsLab, conclude: Conclude, row: str, student: str) -> None:
-    near = Variant(student, distilled=TABLE_4_6[student, "small"])
-    far = Variant(student, distilled=TABLE_4_6[student, "base"])
-    if row.endswith("equal-settings"):
-        far = Variant(student, distilled=replace(TABLE_4_6[student, "small"], teacher="base"))
-    variants = {f"Base to {student}": far, f"Small to {student}": near}
-    groups = [small.accuracy(variant, spread=True) for variant in variants.values()]
-    if row == "SL7-mean":
-        what, accept = "points of the near teacher's student over the far one's", SAME
-        found, note = difference(*groups[::-1]), ""
-    else:
-        what, accept = "standard deviation over seeds, far teacher over near", GROWS
-        found, note = spreads(groups)
-    settle(
-        conclude,
-        small,
-        f"{row}-{student}",
-        what,
-        found,
-        accept=accept,
-        variants=variants,
-        spread=True,
-        teachers=True,
-        note=note,
+def students(student: str, *, equal: bool = False) -> tuple[tuple[str, Variant], ...]:
+    """Students of the far teacher and of the near one."""
+    far = replace(TABLE_4_6[student, "small"], teacher="base") if equal else TABLE_4_6[student, "base"]
+    near = TABLE_4_6[student, "small"]
+    return (
+        (f"Base to {student}", Variant(student, distilled=far)),
+        (f"Small to {student}", Variant(student, distilled=near)),
     )
 
 
-@pytest.mark.claim("SL8")
-@pytest.mark.parametrize("row", ["SL8-spread", "SL8-outliers-low"])
-def test_longer_warm_up(small: SmallModelsLab, conclude: Conclude, row: str) -> None:
+SPREAD = "standard deviation over seeds, far teacher over near"
+TEACHERS = [
+    row
+    for student in ("mini", "tiny")
+    for row in (
+        Row(
+            f"SL7-mean-{student}",
+            "SL7a",
+            "points of the near teacher's student over the far one's",
+            SAME,
+            "the report's own differences between them are 0.0 and 0.1",
+            students(student),
+        ),
+        Row(f"SL7-spread-{student}", "SL7b", SPREAD, GROWS, "cut, however little", students(student)),
+        Row(
+            f"SL7-spread-equal-settings-{student}",
+            "SL7b",
+            SPREAD,
+            GROWS,
+            "the same α and T with both teachers",
+            students(student, equal=True),
+            control=True,
+        ),
+    )
+]
+
+
+@pytest.mark.parametrize("row", parameters(*TEACHERS))
+def test_teacher_close_in_size(small: SmallModels, conclude: Conclude, row: Row) -> None:
+    """Table 4.6: a teacher close in size keeps the mean and cuts the spread over seeds."""
+    variants: dict[str, Variant] = dict(row.contestants)  # type: ignore[arg-type]
+    groups = [small.accuracy(variant, spread=True) for variant in variants.values()]
+    interval, note = (difference(*groups[::-1]), "") if row.part == "a" else spreads(groups)
+    settle(conclude, small, row, interval, variants, spread=True, teachers=True, note=note)
+
+
+WARM_UP = Row(
+    "SL8-spread",
+    "SL8a",
+    "standard deviation over seeds, level warm-up over linear",
+    GROWS,
+    "cut, however little",
+)
+OUTLIERS = Row(
+    "SL8-outliers-low", "SL8b", "share of outliers that lie below", Region(low=0.5), "low more often than high"
+)
+
+
+@pytest.mark.parametrize("row", parameters(WARM_UP, OUTLIERS))
+def test_longer_warm_up(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """T5's level warm-up against a linear one twice as long (§4.1: 10,000 and 20,000 steps)."""
-    warmup = small.protocol.pretraining.warmup
-    linear = replace(BASELINE, schedule="inverse-sqrt", warmup=2 * warmup)
+    linear = replace(BASELINE, schedule="inverse-sqrt", warmup=2 * small.settings.pretraining.warmup)
     variants = {"level warm-up": BASELINE, "linear warm-up": linear}
     groups = [small.accuracy(variant, spread=True) for variant in variants.values()]
-    if row == "SL8-spread":
-        what, (found, note) = "standard deviation over seeds, level warm-up over linear", spreads(groups)
-        settle(conclude, small, row, what, found, accept=GROWS, variants=variants, spread=True, note=note)
-        return
-    outliers = low_outliers(groups)
-    note = "" if outliers else f"no run of {sum(map(len, groups))} is an outlier; an unsteadier model would show some"
-    share, count = outliers or (Interval(0.5, 0.0, 1.0), 0)
-    what = f"share of {count} outliers that lie below"
-    accept = Region(low=0.5)
-    settle(conclude, small, row, what, share, accept=accept, variants=variants, spread=True, note=note)
+    if row is WARM_UP:
+        interval, note = spreads(groups)
+    else:
+        outliers, runs = low_outliers(groups), sum(map(len, groups))
+        note = "" if outliers else f"no run of {runs} is an outlier; an unsteadier model would show some"
+        interval, _ = outliers or (Interval(0.5, 0.0, 1.0), 0)
+    settle(conclude, small, row, interval, variants, spread=True, note=note)

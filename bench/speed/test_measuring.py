@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench.long_context.curves import curve, hidden_states
 from bench.long_context.windows import paired_windows
 from bench.measure.divergence import compare
-from bench.measure.session import Lab
+from bench.measure.session import Session
 from bench.measure.timing import seconds
 from compress.calibrate import block_inputs, calibrate_blocks
 from compress.methods import CastWeights, MagnitudePruning, Method, RoundToNearest, WandaPruning
@@ -35,28 +35,28 @@ STATUS = Path("/proc/self/status")
 @pytest.fixture(autouse=True)
 def embedded_only(request: pytest.FixtureRequest, benchmark: object) -> None:
     """Speed is stated for the embedded model on the CPU."""
-    if "lab" in request.fixturenames and request.getfixturevalue("lab").settings.scale != "embedded":
+    if "session" in request.fixturenames and request.getfixturevalue("session").settings.scale != "embedded":
         pytest.skip("stated for the embedded scale; run pytest bench/speed/test_measuring.py")
 
 
 @torch.inference_mode()
-def test_a_curve_costs_little_more_than_the_forward_passes(lab: Lab, benchmark: Callable) -> None:
+def test_a_curve_costs_little_more_than_the_forward_passes(session: Session, benchmark: Callable) -> None:
     """Everything that turns passes into a curve, against the passes alone (without logits, the harder comparison)."""
-    cut = paired_windows(lab.corpus.scored[:1], lab.settings.contexts, lab.settings.targets)
-    dense = hidden_states(lab.decoder, cut)
+    cut = paired_windows(session.corpus.scored[:1], session.settings.contexts, session.settings.targets)
+    dense = hidden_states(session.decoder, cut)
 
     def bare() -> None:
         for context in cut.contexts:
             for document in cut.tokens(context).split(1):
-                lab.decoder.hidden(document)
+                session.decoder.hidden(document)
 
     def ours() -> None:
-        curve(lab.decoder, cut, dense, hidden_states(lab.decoder, cut, batch_tokens=1))
+        curve(session.decoder, cut, dense, hidden_states(session.decoder, cut, batch_tokens=1))
 
     plain = seconds(bare, 2)
     benchmark.pedantic(ours, rounds=2)
     benchmark.extra_info["ratio_to_bare_forward"] = ratio = benchmark.stats.stats.min / plain
-    if lab.settings.effort != "quick":  # short windows have too few tokens to carry their targets
+    if session.settings.effort != "quick":  # short windows have too few tokens to carry their targets
         assert ratio <= MOST_CURVE_RATIO
 
 
@@ -84,14 +84,14 @@ def _status(name: str) -> int:
 @pytest.mark.skipif(not STATUS.exists(), reason="reads Linux's /proc")
 @pytest.mark.parametrize("context", [512, 8192])
 def test_memory_does_not_grow_with_context(
-    lab: Lab, benchmark: Callable, monkeypatch: pytest.MonkeyPatch, context: int
+    session: Session, benchmark: Callable, monkeypatch: pytest.MonkeyPatch, context: int
 ) -> None:
     """What scoring takes beyond the model and its hidden states, with every token of the context scored."""
-    if context > 512 and lab.settings.effort == "quick":
+    if context > 512 and session.settings.effort == "quick":
         pytest.skip("scoring 8,192 tokens takes half a minute; use --effort=normal")
     # What is freed goes back at once; else fragments of freed chunks, as many as chance has it, are counted as well.
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(MIB))
-    vocabulary, width = lab.decoder.head.weight.shape
+    vocabulary, width = session.decoder.head.weight.shape
     with multiprocessing.get_context("spawn").Pool(1) as process:
         extra = benchmark.pedantic(process.apply, (scoring_peak_bytes, (context, width, vocabulary)), rounds=1)
     benchmark.extra_info["peak_mib_of_scoring"] = extra / MIB
@@ -100,20 +100,20 @@ def test_memory_does_not_grow_with_context(
 
 
 @torch.inference_mode()
-def test_wanda_costs_two_passes_through_the_blocks(lab: Lab, benchmark: Callable) -> None:
+def test_wanda_costs_two_passes_through_the_blocks(session: Session, benchmark: Callable) -> None:
     """Pruning a whole model, against the passes its algorithm needs: through each block twice (the last once)."""
-    blocks, calibration = lab.decoder.blocks, lab.calibration[:1]
+    blocks, calibration = session.decoder.blocks, session.calibration[:1]
 
     def passes() -> None:
-        inputs = block_inputs(lab.decoder.hidden, blocks[0], calibration)
+        inputs = block_inputs(session.decoder.hidden, blocks[0], calibration)
         for block in blocks:
             inputs = [batch.through(block) for batch in inputs]
 
     def run() -> None:
-        apply(WandaPruning(0.5), blocks, forward=lab.decoder.hidden, batches=calibration).undo()
+        apply(WandaPruning(0.5), blocks, forward=session.decoder.hidden, batches=calibration).undo()
 
     def measure_only() -> None:
-        inputs = block_inputs(lab.decoder.hidden, blocks[0], calibration)
+        inputs = block_inputs(session.decoder.hidden, blocks[0], calibration)
         calibrate_blocks(blocks, inputs, SquaredInputs, lambda _index, _measured: None)
 
     one = seconds(passes, 2)
@@ -127,9 +127,9 @@ def test_wanda_costs_two_passes_through_the_blocks(lab: Lab, benchmark: Callable
 
 
 @pytest.mark.parametrize("method", [CastWeights(torch.float32), RoundToNearest(3), MagnitudePruning(0.5)], ids=str)
-def test_apply_and_undo(lab: Lab, benchmark: Callable, method: Method) -> None:
+def test_apply_and_undo(session: Session, benchmark: Callable, method: Method) -> None:
     """Putting layers in and taking them out, against one copy of the weights. Casting to float32 is the bare swap."""
-    blocks = lab.decoder.blocks
+    blocks = session.decoder.blocks
     weights = [parameter for block in blocks for parameter in block.parameters()]
     copy = seconds(lambda: [weight.clone() for weight in weights], 3)
     benchmark.pedantic(lambda: apply(method, blocks).undo(), rounds=2)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.measure.session import Lab
+from bench.measure.session import Session
 from bench.measure.timing import seconds
 from compress.calibrate import block_inputs
 from compress.compensate import inverse_factor
@@ -76,18 +76,18 @@ def plain_sparsegpt(weight: Tensor, gram: Tensor, block: int = 128) -> Tensor:
     return mask
 
 
-def shapes(lab: Lab) -> list[tuple[int, int]]:
+def shapes(session: Session) -> list[tuple[int, int]]:
     """A large one takes minutes, and one is enough to see that it works."""
-    return {"quick": SHAPES[:1], "normal": SHAPES, "thorough": [*SHAPES, LARGE]}[lab.settings.effort]
+    return {"quick": SHAPES[:1], "normal": SHAPES, "thorough": [*SHAPES, LARGE]}[session.settings.effort]
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, LARGE], ids=str)
 @pytest.mark.parametrize("what", ["gptq", "gptq-groups", "sparsegpt"])
 def test_solver(
-    lab: Lab, benchmark: Callable, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], what: str
+    session: Session, benchmark: Callable, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], what: str
 ) -> None:
     """Against the plain loop in turn; the factor of the Hessian, which both need, is worked out once for both."""
-    if shape not in shapes(lab):
+    if shape not in shapes(session):
         pytest.skip("more shapes are timed with --effort=normal and --effort=thorough")
     weight, gram = layer(*shape)
     known = inverse_factor(gram, 0.01)
@@ -109,22 +109,22 @@ def test_solver(
     if shape != LARGE:
         benchmark.extra_info["same"] = share = float((ours() == plain()).float().mean())
         assert share >= SAME_CODES
-    if lab.settings.effort != "quick":
+    if session.settings.effort != "quick":
         assert ratio >= LEAST_RATIO
 
 
 @torch.inference_mode()
-def test_gptq_of_blocks_against_their_passes(lab: Lab, benchmark: Callable) -> None:
+def test_gptq_of_blocks_against_their_passes(session: Session, benchmark: Callable) -> None:
     """GPTQ against what it cannot do without: two passes of the calibration text and the Hessians' factors.
 
     One block, four, or with --effort=thorough the whole model on 64 sequences.
     """
-    thorough = lab.settings.effort == "thorough"
-    blocks = lab.decoder.blocks[: {"quick": 1, "normal": 4}.get(lab.settings.effort)]
-    batches = lab.calibration
+    thorough = session.settings.effort == "thorough"
+    blocks = session.decoder.blocks[: {"quick": 1, "normal": 4}.get(session.settings.effort)]
+    batches = session.calibration
     if thorough:
-        batches = calibration_batches(lab.corpus, sequences=SEQUENCES, length=SEQUENCE, batch=4)
-    inputs = block_inputs(lab.decoder.hidden, blocks[0], batches)
+        batches = calibration_batches(session.corpus, sequences=SEQUENCES, length=SEQUENCE, batch=4)
+    inputs = block_inputs(session.decoder.hidden, blocks[0], batches)
 
     def passes() -> None:
         for _ in range(2):
@@ -140,7 +140,7 @@ def test_gptq_of_blocks_against_their_passes(lab: Lab, benchmark: Callable) -> N
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def ours() -> None:
-        with compressed(GPTQ(4), blocks, forward=lab.decoder.hidden, batches=batches):
+        with compressed(GPTQ(4), blocks, forward=session.decoder.hidden, batches=batches):
             pass
 
     benchmark.pedantic(ours, rounds=rounds)
@@ -154,9 +154,9 @@ def test_gptq_of_blocks_against_their_passes(lab: Lab, benchmark: Callable) -> N
 
 @torch.inference_mode()
 @pytest.mark.parametrize("what", ["int8", "fp8"])
-def test_eight_bit_products(lab: Lab, benchmark: Callable, what: str) -> None:
+def test_eight_bit_products(session: Session, benchmark: Callable, what: str) -> None:
     """Products on torch's own 8-bit kernels against those of the dtype a layer would have on this device."""
-    device = lab.settings.device
+    device = session.settings.device
     gpu = device.startswith("cuda")
     if what == "fp8" and not gpu:
         pytest.skip("torch's FP8 products are for CUDA; run: pytest bench -m gpu -k eight_bit")

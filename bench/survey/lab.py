@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.measure.divergence import NAMES, compare
+from bench.measure.fingerprint import code_sha256, root_of
 from bench.measure.harness import LAMBADA as LAST_WORDS
 from bench.measure.harness import WIKITEXT, can_read, harness
+from bench.measure.instrument import Instrument
 from bench.measure.perplexity import LAMBADA, passages_of
-from bench.measure.session import Array, Arrays, Lab
-from bench.survey.settings import SurveySettings
-from bench.verdict.documents import Interval, difference_ratio
+from bench.measure.whole_windows import WholeWindows
+from bench.verdict.documents import Array, Interval, difference_ratio
+from bench.verdict.evidence import Arrays, Origin
 from compress.gptq import GPTQ
 from compress.methods import Method
 from compress.swap import Compression, compressed
-from models.data.text import calibration_batches, read_documents
+from models.data.text import calibration_batches, text_sha256
 from models.errors import InputError
 
 BATCH_TOKENS = 2048
@@ -70,46 +71,56 @@ class Scored:
         return difference_ratio(np.log(self.kl), np.log(other.kl))
 
 
-class SurveyLab:
-    """Scores variants; what was scored once is kept like every measurement."""
+class Survey(Instrument):
+    """Scores one-shot methods on whole windows."""
 
-    def __init__(self, lab: Lab, settings: SurveySettings) -> None:
-        self.lab, self.settings = lab, settings
-        blocks = lab.decoder.blocks
-        self.blocks = blocks if settings.blocks is None else blocks[: settings.blocks]
+    name: ClassVar[str] = "survey"
+    settings_at: ClassVar[str] = "bench.survey.settings:at"
 
     @property
-    def partial(self) -> str:
-        """Why a result says nothing of the whole model; empty where it does."""
-        if len(self.blocks) == len(self.lab.decoder.blocks):
+    def blocks(self) -> tuple[nn.Module, ...]:
+        """Blocks that are compressed: the first ones, or all."""
+        return self.session.decoder.blocks[: self.settings.blocks]
+
+    def doubt(self, *_variants: Method) -> str:
+        """Reason why a result says nothing of the whole model; empty where it does."""
+        if self.settings.blocks is None:
             return ""
-        return f"only {len(self.blocks)} of {len(self.lab.decoder.blocks)} blocks are compressed; use --effort=thorough"
+        return f"only {self.settings.blocks} block(s) are compressed at this effort; use --effort=normal"
+
+    def origin(self) -> Origin:
+        """The session's model and text, in whole windows."""
+        settings, (documents, tokens) = self.settings, self.windows.tokens.shape
+        protocol = (
+            f"windows of {tokens} tokens from each document's start, every token but the first; "
+            f"calibration {settings.calibration_sequences} x {settings.calibration_length} tokens; "
+            f"{self.session.settings.device}"
+        )
+        return self.session.origin(protocol, documents=documents, tokens=documents * tokens)
 
     @cached_property
-    def windows(self) -> Tensor:
-        """Scored tokens, `[documents, tokens]`, at most as many as the model can read."""
-        length = min(self.settings.tokens, self.lab.decoder.longest_context)
-        found = [tokens[:length] for tokens in self.lab.corpus.scored if len(tokens) >= length]
-        if len(found) < 2:
-            raise InputError(f"{len(found)} scored documents have {length} tokens; give longer documents")
-        return torch.stack(found[: self.settings.documents])
+    def windows(self) -> WholeWindows:
+        """Scored windows, at most as long as the model can read."""
+        length = min(self.settings.tokens, self.session.decoder.longest_context)
+        scored = [tokens[:length] for tokens in self.session.corpus.scored if len(tokens) >= length]
+        if len(scored) < 2:
+            raise InputError(f"{len(scored)} scored documents have {length} tokens; give longer documents")
+        return WholeWindows(torch.stack(scored[: self.settings.documents]), BATCH_TOKENS)
 
     @property
     def off_domain(self) -> bool:
         """Whether there is text of another kind to calibrate on (`--train-text`)."""
-        return self.lab.settings.train_text is not None
+        return self.session.settings.train_text is not None
 
     def batches(self, *, off_domain: bool) -> list[Tensor]:
         """Calibration tokens, of the lab's own documents that are never scored or of `--train-text`."""
         count, length = self.settings.calibration_sequences, self.settings.calibration_length
         batch = max(1, BATCH_TOKENS // length)
         if not off_domain:
-            return calibration_batches(self.lab.corpus, sequences=count, length=length, batch=batch)
-        if self.lab.settings.train_text is None:
-            raise InputError("calibration on text of another kind needs --train-text")
+            return calibration_batches(self.session.corpus, sequences=count, length=length, batch=batch)
         tokens: list[int] = []
-        for document in read_documents(self.lab.settings.train_text):
-            encoded = self.lab.decoder.tokenizer(
+        for document in self.session.more_documents:
+            encoded = self.session.decoder.tokenizer(
                 document.text[: 8 * count * length], add_special_tokens=False, verbose=False
             )
             tokens += encoded["input_ids"]
@@ -119,34 +130,29 @@ class SurveyLab:
             raise InputError(f"--train-text has {len(tokens):,} tokens; calibration asks for {count} x {length}")
         return list(torch.tensor(tokens[: count * length]).view(count, length).split(batch))
 
-    def _hidden(self, name: str) -> Tensor:
-        rows = max(1, BATCH_TOKENS // self.windows.shape[1])
-        with self.lab.progress.variant(name, self.windows.numel()) as advance, torch.inference_mode():
-            parts = []
-            for part in self.windows.split(rows):
-                parts.append(self.lab.decoder.hidden(part)[:, :-1].cpu())
-                advance(part.numel())
-        return torch.cat(parts)
+    def _states(self, name: str) -> Tensor:
+        with self.session.progress.variant(name, self.windows.tokens.numel()) as advance:
+            return self.windows.states(self.session.decoder.hidden, advance)
 
     @cached_property
     def dense(self) -> Tensor:
         """The dense model's hidden states `[documents, tokens - 1, width]`, for all variants."""
-        return self._hidden("dense, survey")
+        return self._states("dense, survey")
 
     @cached_property
     def pages(self) -> list[str]:
         """What lm-evaluation-harness reads: the scored documents' beginnings."""
-        tokenizer, count = self.lab.decoder.tokenizer, self.settings.harness_characters
-        scored = self.lab.corpus.scored[: self.settings.harness_pages]
+        tokenizer, count = self.session.decoder.tokenizer, self.settings.harness_characters
+        scored = self.session.corpus.scored[: self.settings.harness_pages]
         return [str(tokenizer.decode(tokens[:count]))[:count] for tokens in scored]
 
     @cached_property
     def passages(self) -> list[str]:
         """LAMBADA's, where `--data-dir` has them; else runs of the scored documents' words."""
-        folder, wanted = self.lab.settings.data_dir, self.settings.passages
+        folder, wanted = self.session.settings.data_dir, self.settings.passages
         if folder is not None and (folder / LAMBADA).is_file():
             return passages_of(folder / LAMBADA)[:wanted]
-        words = [str(self.lab.decoder.tokenizer.decode(tokens)).split() for tokens in self.lab.corpus.scored]
+        words = [str(self.session.decoder.tokenizer.decode(tokens)).split() for tokens in self.session.corpus.scored]
         starts = range(0, max(map(len, words)), PASSAGE_WORDS)
         found = [" ".join(text[start : start + PASSAGE_WORDS]) for start in starts for text in words]
         return [passage for passage in found if " " in passage][:wanted]
@@ -154,25 +160,24 @@ class SurveyLab:
     @property
     def has_harness(self) -> bool:
         """Whether lm-evaluation-harness can read with this tokenizer."""
-        return can_read(self.lab.decoder.tokenizer)
+        return can_read(self.session.decoder.tokenizer)
 
     def harness(self) -> dict[str, float]:
         """lm-evaluation-harness's figures of the model as it stands."""
         with torch.inference_mode():
-            return harness(self.lab.decoder.model, self.lab.decoder.tokenizer, self.pages, self.passages)
+            return harness(self.session.decoder.model, self.session.decoder.tokenizer, self.pages, self.passages)
 
     def dense_harness(self) -> dict[str, float]:
-        """Those of the dense model."""
-        kept = self.lab.measured(
-            f"survey harness {self.settings}", lambda: {name: np.array(x) for name, x in self.harness().items()}
-        )
-        return _figures(kept)
+        """lm-evaluation-harness's figures of the dense model."""
+        return _figures(self.measured("dense, harness", self._dense_harness))
 
-    def measure(self, method: Method, *, off_domain: bool = False, harness: bool = False) -> Scored:
-        """A variant's scores; `harness` asks lm-evaluation-harness too, where it can, as of all that GPTQ gives."""
-        harness = (harness or isinstance(method, GPTQ)) and self.has_harness
-        what = f"survey {method!r} {self.settings} {off_domain} {harness} {self.lab.settings.train_text}"
-        kept = self.lab.measured(what, lambda: self._measure(method, off_domain, harness))
+    def _dense_harness(self) -> Arrays:
+        return {name: np.array(x) for name, x in self.harness().items()}
+
+    def measure(self, method: Method, *, off_domain: bool = False) -> Scored:
+        """Scores of a variant; lm-evaluation-harness is asked too, where it can, of all that GPTQ gives."""
+        away = f", off-domain {self._off_domain_sha256}" if off_domain else ""
+        kept = self.measured(f"{method!r}{away}", partial(self._measure, method, off_domain), type(method))
         return Scored(
             method=f"{method}{' (off-domain)' if off_domain else ''}",
             loss=kept["loss"],
@@ -189,15 +194,19 @@ class SurveyLab:
             seconds=float(kept["seconds"]),
         )
 
-    def _measure(self, method: Method, off_domain: bool, harness: bool) -> Arrays:
-        dense, decoder = self.dense, self.lab.decoder
+    @property
+    def _off_domain_sha256(self) -> str:
+        return text_sha256(self.session.more_documents)[:16]
+
+    def _measure(self, method: Method, off_domain: bool) -> Arrays:
+        dense, decoder = self.dense, self.session.decoder
         batches = self.batches(off_domain=off_domain) if method.statistic else []
         keep = self._kept_blocks(method, off_domain) if method.statistic else None
         started = time.perf_counter()
         with compressed(method, self.blocks, forward=decoder.hidden, batches=batches, keep=keep) as outcome:
             seconds = time.perf_counter() - started
-            found = self._scores(self._hidden(str(method)), dense)
-            if harness:
+            found = self._scores(self._states(str(method)), dense)
+            if isinstance(method, GPTQ) and self.has_harness:
                 found |= {name: np.array(value) for name, value in self.harness().items()}
         if keep is not None:
             shutil.rmtree(keep)
@@ -205,16 +214,17 @@ class SurveyLab:
 
     def _kept_blocks(self, method: Method, off_domain: bool) -> Path:
         """Where a run that is interrupted leaves the blocks it has done; those of an earlier session only to resume."""
-        what = f"{method!r} {off_domain} {self.settings} {self.lab.fingerprint}"
-        folder = self.lab.folder / "blocks" / hashlib.sha256(what.encode()).hexdigest()[:24]
-        if not self.lab.resume:
+        code = code_sha256(tuple(sorted((root_of(Survey._measure), root_of(type(method))))))
+        session = self.session
+        what = f"{method!r} {off_domain} {self.settings} {session.model_sha256} {session.text_sha256} {code}"
+        folder = session.kept("blocks", what)
+        if not session.resume:
             shutil.rmtree(folder, ignore_errors=True)
         return folder
 
-    def _scores(self, hidden: Tensor, dense: Tensor) -> Arrays:
-        labels = self.windows[:, 1:]
-        parts = compare(self.lab.decoder.head, hidden.flatten(0, 1), dense.flatten(0, 1), labels.flatten())
-        tokens = {name: getattr(parts, name).view(labels.shape).double().numpy() for name in NAMES}
+    def _scores(self, states: Tensor, dense: Tensor) -> dict[str, Array]:
+        found = self.windows.against(self.session.decoder.head, states, dense)
+        tokens = {name: values.double().numpy() for name, values in found.items()}
         means = {name: values.mean(1) for name, values in tokens.items()}
         return means | {"percentiles": np.percentile(tokens["kl"], PERCENTILES)}
 
@@ -223,7 +233,7 @@ def _figures(kept: Arrays) -> dict[str, float]:
     return {name: float(kept[name]) for name in HARNESS if name in kept}
 
 
-def _described(outcome: Compression) -> Arrays:
+def _described(outcome: Compression) -> dict[str, Array]:
     storage = outcome.storage
     values = {
         "bits_per_weight": storage.bits_per_weight,

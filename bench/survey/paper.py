@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench.measure.hub import RAW_WIKITEXT, hub_rows, wikitext_lines
+from bench.measure.instrument import Instrument
 from bench.measure.perplexity import GPTQ_PROTOCOL, perplexity
-from bench.measure.session import Arrays, Lab
+from bench.measure.session import Session
 from bench.survey.settings import SurveySettings
+from bench.verdict.evidence import Arrays, Origin
 from compress.methods import Method
 from compress.swap import compressed
 from models.data.text import read_documents
@@ -28,23 +32,31 @@ C4 = "en/c4-train.00000-of-01024.json.gz"
 CALIBRATION_BATCH = 4
 
 
-class OPTLab:
-    """Perplexities of OPT-125M and of what one-shot methods make of it; every one is kept."""
+class OPT(Instrument):
+    """Perplexities of OPT-125M and of what one-shot methods make of it."""
 
-    def __init__(self, lab: Lab, settings: SurveySettings) -> None:
-        self.lab, self.settings = lab, settings
-        if lab.decoder.model.config.model_type != "opt":
-            raise InputError(
-                f"{lab.decoder.name} is no OPT; the tables are of OPT-125M, give --model facebook/opt-125m"
-            )
+    name: ClassVar[str] = "OPT"
+    settings_at: ClassVar[str] = "bench.survey.settings:at"
+
+    @classmethod
+    def of(cls, session: Session, settings: SurveySettings) -> OPT:
+        """The survey's model at the session's effort.
+
+        Raises:
+            InputError: the session's model is no OPT.
+        """
+        if session.decoder.model.config.model_type != "opt":
+            name = session.decoder.name
+            raise InputError(f"{name} is no OPT; the tables are of OPT-125M, give --model facebook/opt-125m")
+        return cls(session, settings)
 
     @cached_property
     def lines(self) -> list[str]:
         """The scored text."""
-        return wikitext_lines(RAW_WIKITEXT, self.lab.settings.data_dir)
+        return wikitext_lines(RAW_WIKITEXT, self.session.settings.data_dir)
 
     def _texts(self) -> Iterator[str]:
-        folder = self.lab.settings.data_dir
+        folder = self.session.settings.data_dir
         if folder is not None:
             yield from (document.text for document in read_documents(folder / "c4-train.jsonl"))
         else:
@@ -55,9 +67,9 @@ class OPTLab:
     def calibration(self) -> list[Tensor]:
         """A run of tokens from a place drawn with the seed, of each of the first documents that are longer than it."""
         length, wanted = self.settings.calibration_length, self.settings.calibration_sequences
-        draw, found = random.Random(self.lab.settings.seed), []
+        draw, found = random.Random(self.session.settings.seed), []
         for text in self._texts():
-            tokens = self.lab.decoder.tokenizer(text, verbose=False)["input_ids"]
+            tokens = self.session.decoder.tokenizer(text, verbose=False)["input_ids"]
             if len(tokens) > length:
                 start = draw.randrange(len(tokens) - length)
                 found.append(torch.tensor(tokens[start : start + length]))
@@ -66,11 +78,12 @@ class OPTLab:
         raise InputError(f"{len(found)} documents of C4 have more than {length} tokens; calibration asks for {wanted}")
 
     def perplexity(self, method: Method | None) -> float:
-        """Of the dense model, or of it compressed."""
-        return float(self.lab.measured(f"opt {method!r} {self.settings}", lambda: self._measure(method))["token"][0])
+        """Perplexity of the dense model, or of it compressed."""
+        code = [] if method is None else [type(method)]
+        return float(self.measured(f"{method!r}", partial(self._measure, method), *code)["token"][0])
 
     def _measure(self, method: Method | None) -> Arrays:
-        decoder = self.lab.decoder
+        decoder = self.session.decoder
         if method is None:
             return {"token": np.array([self._score()])}
         batches = self.calibration if method.statistic else []
@@ -78,13 +91,10 @@ class OPTLab:
             return {"token": np.array([self._score()])}
 
     def _score(self) -> float:
-        return perplexity(self.lab.decoder.model, self.lab.decoder.tokenizer, self.lines, GPTQ_PROTOCOL).token
+        return perplexity(self.session.decoder.model, self.session.decoder.tokenizer, self.lines, GPTQ_PROTOCOL).token
 
-    def origin(self) -> dict:
-        """What a row was measured on, for its evidence."""
+    def origin(self) -> Origin:
+        """OPT-125M on WikiText-2, calibrated on C4."""
         s = self.settings
-        return {
-            "text": "wikitext-2-raw",
-            "text_sha256": "",
-            "protocol": f"{GPTQ_PROTOCOL}; calibration {s.calibration_sequences} x {s.calibration_length} tokens of C4",
-        }
+        protocol = f"{GPTQ_PROTOCOL}; calibration {s.calibration_sequences} x {s.calibration_length} tokens of C4"
+        return replace(self.session.origin(protocol), text="wikitext-2-raw", text_sha256="")

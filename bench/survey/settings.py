@@ -31,7 +31,7 @@ SURVEY_SETTINGS = {
         3, 48, 1, 64, blocks=1, harness_pages=1, harness_characters=200, passages=2, protocol_tokens=4200
     ),
     ("embedded", "normal"): SurveySettings(
-        4, 128, 2, 128, blocks=3, harness_pages=1, harness_characters=600, passages=4, protocol_tokens=8400
+        8, 256, 8, 512, harness_pages=1, harness_characters=600, passages=4, protocol_tokens=8400
     ),
     ("embedded", "thorough"): SurveySettings(8, 512, 32, 512, protocol_tokens=33_000),
     ("gpu", "quick"): SurveySettings(8, 1024, 16, 1024),
@@ -43,3 +43,8 @@ SURVEY_SETTINGS = {
         62, 2048, 128, 2048, harness_pages=62, harness_characters=10**6, passages=5153
     ),
 }
+
+
+def at(scale: str, effort: str) -> SurveySettings:
+    """Settings of one scale and effort."""
+    return SURVEY_SETTINGS[scale.partition("-")[0], effort]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import pytest
 
 from bench.conftest import Conclude
-from bench.survey.paper import OPTLab
-from bench.verdict.arithmetic import exactly
+from bench.parameters import parameters
+from bench.survey.paper import OPT
+from bench.verdict.conclude import exactly
 from bench.verdict.regions import Region
+from bench.verdict.rows import Row
 from compress.gptq import GPTQ
 from compress.methods import MagnitudePruning, Method, RoundToNearest
 from compress.quantize import PerRow
@@ -21,24 +23,33 @@ PAPER_SCALE = "paper-opt"
 pytestmark = pytest.mark.paper
 DENSE, ROUNDED, CALIBRATED, TWO_DIGITS = 0.003, 0.005, 0.03, 0.04
 """Of a printed perplexity; the last where 1.3e3 is printed."""
-PRINTED: dict[str, tuple[Method | None, float, float]] = {
+PRINTED: tuple[tuple[str, str, Method | None, float, float], ...] = (
     # Frantar et al. 2023, table of OPT on WikiText-2, one asymmetric grid a row.
-    "INSTRUMENT-opt-dense": (None, 27.65, DENSE),
-    "SV1-opt-gptq-w4": (GPTQ(4, PerRow()), 31.12, CALIBRATED),
-    "SV1-opt-gptq-w3": (GPTQ(3, PerRow()), 53.85, CALIBRATED),
-    "SV9-opt-rtn-w4": (RoundToNearest(4, PerRow()), 37.28, ROUNDED),
-    "SV9-opt-rtn-w3": (RoundToNearest(3, PerRow()), 1.3e3, TWO_DIGITS),
+    ("INSTRUMENT-opt-dense", "INSTRUMENT", None, 27.65, DENSE),
+    ("SV1-opt-gptq-w4", "SV1b", GPTQ(4, PerRow()), 31.12, CALIBRATED),
+    ("SV1-opt-gptq-w3", "SV1c", GPTQ(3, PerRow()), 53.85, CALIBRATED),
+    ("SV9-opt-rtn-w4", "SV9a", RoundToNearest(4, PerRow()), 37.28, ROUNDED),
+    ("SV9-opt-rtn-w3", "SV9b", RoundToNearest(3, PerRow()), 1.3e3, TWO_DIGITS),
     # Frantar & Alistarh 2023, table of OPT at 50 %.
-    "SV3-opt-magnitude": (MagnitudePruning(0.5), 193.0, ROUNDED),
-    "SV3-opt-sparsegpt": (SparseGPT(0.5), 36.85, CALIBRATED),
-}
+    ("SV3-opt-magnitude", "SV3a", MagnitudePruning(0.5), 193.0, ROUNDED),
+    ("SV3-opt-sparsegpt", "SV3e", SparseGPT(0.5), 36.85, CALIBRATED),
+)
+ROWS = [
+    Row(
+        name,
+        of,
+        f"perplexity of {method or 'the dense model'} over the printed {printed:g}",
+        Region(1 - tolerance, 1 + tolerance),
+        "the printed number",
+        (method, printed),
+    )
+    for name, of, method, printed, tolerance in PRINTED
+]
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.claim(row.partition("-")[0])) for row in PRINTED])
-def test_printed_perplexities(opt: OPTLab, conclude: Conclude, row: str) -> None:
+@pytest.mark.parametrize("row", parameters(*ROWS))
+def test_printed_perplexities(opt: OPT, conclude: Conclude, row: Row) -> None:
     """Perplexity over the printed one."""
-    method, printed, tolerance = PRINTED[row]
-    found = opt.perplexity(method)
-    what = f"perplexity of {method or 'the dense model'} over the printed {printed:g}"
-    accept = Region(1 - tolerance, 1 + tolerance)
-    conclude(row, what, exactly(found / printed), accept, details={"token": found}, origin=opt.origin())
+    method, printed = row.contestants
+    perplexity = opt.perplexity(method)  # pyright: ignore[reportArgumentType]
+    conclude(row, exactly(perplexity / float(str(printed))), opt, details={"token": perplexity})

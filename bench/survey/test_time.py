@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
 from bench.conftest import Conclude
-from bench.measure.session import Lab
-from bench.measure.timing import paired_ratio
-from bench.survey.lab import SurveyLab
-from bench.verdict.arithmetic import by_arithmetic
+from bench.measure.session import Session
+from bench.measure.timing import Action, Timing
+from bench.parameters import parameters
 from bench.verdict.regions import Region
+from bench.verdict.rows import Row
 from compress.prune import smallest
 
 PAPER_SCALE = "paper-opt"
-SAME_TIME = Region(0.9, 1.1)
 FASTER = Region(high=0.95)
+UNSTRUCTURED = Row(
+    "SV5-unstructured-no-faster",
+    "SV5b",
+    "time with half the weights zero over dense",
+    Region(0.9, 1.1),
+    "no acceleration: within a tenth",
+)
+TWO_OF_FOUR = Row(
+    "SV5-2of4-faster",
+    "SV5a",
+    "time with two of four weights zero over dense, on kernels for that pattern",
+    FASTER,
+    "at least 5 % faster",
+)
 
 
-def rounds_and_doubt(lab: Lab) -> tuple[int, str]:
-    """How often times are paired at the lab's effort, and why so few decide nothing."""
-    if lab.settings.effort != "quick":
-        return 60, ""
-    return 20, "20 rounds decide nothing on a machine that may have other work; use --effort=normal"
+def rounds(session: Session) -> int:
+    """How often times are paired at the session's effort."""
+    return 20 if session.settings.effort == "quick" else 60
 
 
-@pytest.mark.claim("SV5")
-@pytest.mark.parametrize("row", ["SV5-unstructured-no-faster", "SV5-2of4-faster"])
-@torch.inference_mode()
-def test_time_of_sparse_products(lab: Lab, conclude: Conclude, row: str) -> None:
-    """A layer with half its weights zero, on the kernels that torch has, over the dense time."""
-    semi = row == "SV5-2of4-faster"
-    device = lab.settings.device
-    if semi and not device.startswith("cuda"):
-        pytest.skip("torch has 2:4 kernels for CUDA only; run: pytest bench -m gpu -k SV5")
-    generator = torch.Generator().manual_seed(lab.settings.seed)
-    d_out, d_in, tokens = (1536, 576, 512) if not semi else (4096, 4096, 2048)
+def _products(seed: int, device: str, sizes: tuple[int, int, int], semi: bool) -> tuple[Action, Action]:
+    """A product with half the weights zero, and the dense one."""
+    d_out, d_in, tokens = sizes
+    generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(d_out, d_in, generator=generator)
     inputs = torch.randn(tokens, d_in, generator=generator).to(device)
     dtype = torch.float16 if semi else torch.float32
@@ -43,33 +49,52 @@ def test_time_of_sparse_products(lab: Lab, conclude: Conclude, row: str) -> None
     pruned = weight.masked_fill(runs, 0).to(device, dtype)
     weight, inputs = weight.to(device, dtype), inputs.to(dtype)
     sparse = torch.sparse.to_sparse_semi_structured(pruned) if semi else pruned
-    rounds, doubt = rounds_and_doubt(lab)
-    found = paired_ratio(lambda: inputs @ sparse.T, lambda: inputs @ weight.T, rounds=rounds)
-    what = f"time with half the weights zero over dense, {tokens} tokens by {d_out} x {d_in} ({rounds} paired rounds)"
-    origin = by_arithmetic(lab, "one layer") | {"model": f"one layer of {d_out} x {d_in} on {device}"}
-    conclude(row, what, found, FASTER if semi else SAME_TIME, origin=origin, decide="more rounds", doubt=doubt)
+    return lambda: inputs @ sparse.T, lambda: inputs @ weight.T
 
 
-@pytest.mark.claim("SV6")
-@pytest.mark.parametrize("row", ["SV6-structured-faster"])
-@torch.inference_mode()
-def test_structured_pruning_is_faster(survey: SurveyLab, conclude: Conclude, row: str) -> None:
-    """The MLP of one block with a fifth of its channels gone, over the dense one."""
-    lab = survey.lab
-    width, inner = lab.decoder.model.config.hidden_size, int(lab.decoder.model.config.intermediate_size)
-    generator = torch.Generator().manual_seed(lab.settings.seed)
-    hidden = torch.randn(512, width, generator=generator).to(lab.settings.device)
+@pytest.mark.parametrize("row", parameters(UNSTRUCTURED, TWO_OF_FOUR))
+def test_time_of_sparse_products(session: Session, conclude: Conclude, row: Row) -> None:
+    """A layer with half its weights zero, on the kernels that torch has, over the dense time."""
+    semi, device = row is TWO_OF_FOUR, session.settings.device
+    if semi and not device.startswith("cuda"):
+        pytest.skip("torch has 2:4 kernels for CUDA only; run: pytest bench -m gpu --claims SV5")
+    sizes = (4096, 4096, 2048) if semi else (1536, 576, 512)
+    kind = "2:4" if semi else "half the weights zero"
+    timing = Timing(session, f"{kind}, {sizes[2]} tokens by {sizes[0]} x {sizes[1]}", rounds(session))
+    interval = timing.ratio(partial(_products, session.settings.seed, device, sizes, semi))
+    conclude(row, interval, timing, decide="more rounds", doubt=timing.doubt())
+
+
+STRUCTURED = Row(
+    "SV6-structured-faster",
+    "SV6a",
+    "time of an MLP with a fifth of its channels gone over the whole, 512 tokens",
+    FASTER,
+    "at least 5 % faster",
+)
+WIDTH, INNER = 576, 1536
+"""SmolLM2's, whatever the session's model: the row is about a shape."""
+
+
+def _mlps(seed: int, device: str) -> tuple[Action, Action]:
+    """A gated MLP with a fifth of its channels gone, and the whole."""
+    generator = torch.Generator().manual_seed(seed)
+    hidden = torch.randn(512, WIDTH, generator=generator).to(device)
 
     def mlp(channels: int) -> list[torch.Tensor]:
-        return [torch.randn(channels, width, generator=generator).to(hidden) for _ in range(3)]
+        return [torch.randn(channels, WIDTH, generator=generator).to(hidden) for _ in range(3)]
 
     def run(parts: list[torch.Tensor]) -> torch.Tensor:
         up, gate, down = parts
         return (torch.nn.functional.silu(hidden @ gate.T) * (hidden @ up.T)) @ down
 
-    whole, fewer = mlp(inner), mlp(inner - inner // 5)
-    rounds, doubt = rounds_and_doubt(lab)
-    found = paired_ratio(lambda: run(fewer), lambda: run(whole), rounds=rounds)
-    origin = by_arithmetic(lab, "one MLP") | {"model": f"an MLP of {inner} channels on {lab.settings.device}"}
-    what = "time of the MLP with a fifth of its channels gone over the whole, 512 tokens"
-    conclude(row, what, found, FASTER, origin=origin, decide="more rounds", doubt=doubt)
+    whole, fewer = mlp(INNER), mlp(INNER - INNER // 5)
+    return lambda: run(fewer), lambda: run(whole)
+
+
+@pytest.mark.parametrize("row", parameters(STRUCTURED))
+def test_structured_pruning_is_faster(session: Session, conclude: Conclude, row: Row) -> None:
+    """The MLP of one block with a fifth of its channels gone, over the dense one."""
+    timing = Timing(session, f"an MLP of {INNER} channels", rounds(session))
+    interval = timing.ratio(partial(_mlps, session.settings.seed, session.settings.device))
+    conclude(row, interval, timing, decide="more rounds", doubt=timing.doubt())

@@ -71,7 +71,7 @@ class Variant:
     @property
     def key(self) -> str:
         """Its name on record."""
-        return f"{self.instrument}: {self.name}"
+        return f"{self.instrument}, {self.origin.effort}: {self.name}"
 
 
 @dataclass(frozen=True)

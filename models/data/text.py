@@ -125,7 +125,7 @@ def split(
     Raises:
         InputError: no two documents are long enough, or nothing is left to calibrate on.
     """
-    unique = {hashlib.sha256(document.text.encode()).hexdigest(): document for document in documents}
+    unique = {_sha256(document): document for document in documents}
     tokenized = [(unique[key].title, _tokens(tokenizer, unique[key].text)) for key in sorted(unique)]
     lengths = [len(tokens) for _, tokens in tokenized]
     long = [entry for entry in tokenized if len(entry[1]) >= scored_tokens]
@@ -144,8 +144,17 @@ def split(
         calibration=tuple(tokens for _, tokens in short),
         scored=tuple(tokens for _, tokens in long),
         titles=tuple(title for title, _ in long),
-        sha256=hashlib.sha256("".join(sorted(unique)).encode()).hexdigest(),
+        sha256=text_sha256(documents),
     )
+
+
+def _sha256(document: Document) -> str:
+    return hashlib.sha256(document.text.encode()).hexdigest()
+
+
+def text_sha256(documents: Sequence[Document]) -> str:
+    """Hash of a text: of its different documents, whatever their order and titles."""
+    return hashlib.sha256("".join(sorted({_sha256(document) for document in documents})).encode()).hexdigest()
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:

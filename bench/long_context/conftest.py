@@ -1,0 +1,15 @@
+"""The instrument of the long-context claims."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.conftest import once
+from bench.long_context.lab import LongContext
+from bench.measure.session import Session
+
+
+@pytest.fixture
+def long_context(request: pytest.FixtureRequest, session: Session) -> LongContext:
+    """Variants of the session's model under growing contexts."""
+    return once(request, ("long context", id(session)), lambda: LongContext(session))

@@ -1,0 +1,226 @@
+"""Divergence from the dense model along context: the instrument of the long-context claims."""
+
+from __future__ import annotations
+
+import resource
+import time
+import zlib
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from bench.long_context.curves import Curve, HiddenStates, curve, hidden_states
+from bench.long_context.theory import attention_noise, simulated_noise
+from bench.long_context.windows import PairedWindows, paired_windows
+from bench.measure.divergence import compare
+from bench.measure.instrument import Instrument
+from bench.measure.session import Session
+from bench.verdict.documents import Array, Interval, growth, mean
+from bench.verdict.evidence import Arrays, Origin
+from bench.verdict.regions import GROWS, Region, Verdict, judge
+from bench.verdict.simulation import Population, rate_of_reproduced
+from compress.methods import Method, RoundToNearest
+from compress.swap import Compression, compressed
+
+FLOOR_FACTOR = 10
+"""How many times the noise floor a divergence must be before anything is said of it."""
+TAIL = RoundToNearest(3)
+"""The variant whose per-token KL the simulated documents are made of."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A variant's means by document and context, with what it cost and what was compressed."""
+
+    method: str
+    contexts: tuple[int, ...]
+    means: dict[str, Array]
+    """By the names of `Predictions`, `[documents, contexts]`."""
+    positions: Array
+    """Of the position-resolved view, `[positions]`."""
+    resolved: Array
+    """KL at those positions, `[documents, positions]`."""
+    summary: dict[str, float]
+
+    @property
+    def kl(self) -> Array:
+        """KL by document and context, `[documents, contexts]`."""
+        return self.means["kl"]
+
+
+class LongContext(Instrument):
+    """Measures variants of a session's model on the same targets under growing contexts."""
+
+    name: ClassVar[str] = "long context"
+    settings_at: ClassVar[str] = "bench.measure.settings:at"
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, session.settings)
+        self._tokens: dict[str, Array] = {}
+
+    @cached_property
+    def windows(self) -> PairedWindows:
+        """Windows of the scored documents."""
+        return paired_windows(self.session.corpus.scored, self.settings.contexts, self.settings.targets)
+
+    @cached_property
+    def dense(self) -> HiddenStates:
+        """The dense model's hidden states, measured once for all variants."""
+        with self.session.progress.variant("dense", self.windows.token_count) as advance:
+            return hidden_states(self.session.decoder, self.windows, advance=advance)
+
+    def origin(self) -> Origin:
+        """The session's model and text, read in pairs."""
+        s = self.settings
+        protocol = (
+            f"paired: {s.targets} targets a document under left contexts {', '.join(map(str, s.contexts))}; "
+            f"no BOS; float32; natural log; calibration {s.calibration_sequences} x {s.calibration_length} tokens "
+            "of other documents"
+        )
+        return self.session.origin(protocol, documents=len(self.windows.segments), tokens=self.windows.token_count)
+
+    def measure(self, method: Method) -> Measured:
+        """Curve of the model compressed by `method`, which is undone afterwards."""
+        kept = dict(self.measured(f"curve {method!r}", partial(self._measure, method), type(method)))
+        summary = {name.removeprefix("summary_"): float(x) for name, x in kept.items() if name.startswith("summary_")}
+        contexts = tuple(int(context) for context in kept["contexts"])
+        means = {name: kept[name] for name in ("kl", "reverse_kl", "agreement", "loss", "dense_loss")}
+        return Measured(str(method), contexts, means, kept["positions"], kept["resolved"], summary)
+
+    def _measure(self, method: Method) -> Arrays:
+        found, summary = self._curve(method)
+        self._tokens[repr(method)] = found.tokens["kl"]
+        means = {name: found.by_document(name) for name in found.tokens}
+        own = {"contexts": np.array(found.contexts), "positions": found.positions, "resolved": found.resolved}
+        return own | means | {f"summary_{name}": np.array(value) for name, value in summary.items()}
+
+    def _curve(self, method: Method) -> tuple[Curve, dict[str, float]]:
+        decoder, dense, started = self.session.decoder, self.dense, time.perf_counter()
+        if self.settings.device != "cpu":
+            torch.cuda.reset_peak_memory_stats()
+        batches = self.session.calibration if method.statistic else []
+        with (
+            self.session.progress.variant(str(method), self.windows.token_count) as advance,
+            compressed(method, decoder.blocks, forward=decoder.hidden, batches=batches, model=decoder.model) as outcome,
+        ):
+            states = hidden_states(decoder, self.windows, advance=advance)
+            found = curve(decoder, self.windows, dense, states)
+        cost = {"seconds": time.perf_counter() - started, "peak_bytes": float(self._peak())}
+        return found, {**_summary(outcome), **cost}
+
+    def _peak(self) -> int:
+        if self.settings.device != "cpu":
+            return torch.cuda.max_memory_allocated()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def noise_floor(self) -> Array:
+        """KL of the dense model against itself, read in other batches: `[2 documents, contexts]`."""
+        return self.measured("noise floor", self._noise_floor)["kl"]
+
+    def _noise_floor(self) -> Arrays:
+        decoder, windows = self.session.decoder, self.windows
+        few = PairedWindows(windows.segments[:2], windows.contexts, windows.targets)
+        again = hidden_states(decoder, few, batch_tokens=1 if self.settings.device != "cpu" else 10**6)
+        reference = HiddenStates(
+            {context: states[:2] for context, states in self.dense.by_context.items()}, self.dense.resolved[:2]
+        )
+        return {"kl": curve(decoder, few, reference, again).by_document()}
+
+    def forgetting(self) -> Array:
+        """KL of the dense model with the shortest context against itself with each: `[documents, contexts]`.
+
+        A positive control: a model that forgets all but the nearest tokens differs more, the longer the context.
+        """
+        return self.measured("forgetting", self._forgetting)["kl"]
+
+    def _forgetting(self) -> Arrays:
+        head, windows = self.session.decoder.head, self.windows
+        width, labels = head.weight.shape[1], windows.labels().flatten()
+        shortest = self.dense.by_context[windows.contexts[0]].reshape(-1, width)
+        columns = []
+        for context in windows.contexts:
+            states = self.dense.by_context[context].reshape(-1, width)
+            kl = compare(head, shortest, states, labels).kl
+            columns.append(kl.view(len(windows.segments), -1).mean(1).numpy())
+        return {"kl": np.stack(columns, axis=1)}
+
+    def noise(self, attention: str) -> Arrays:
+        """Variance of the noise that attention sums, by position: simulated, or with the model's own attention."""
+        if attention == "model":
+            return self.measured("attention noise", self._attention_noise)
+        return self.measured(f"noise {attention}", partial(self._simulated_noise, attention))
+
+    def _attention_noise(self) -> Arrays:
+        return attention_noise(self.session.decoder, self.windows)
+
+    def _simulated_noise(self, attention: str) -> Arrays:
+        return simulated_noise(attention, seed=self.settings.seed)
+
+    def rate(self, name: str, truth: float, accept: Region, simulations: int) -> tuple[Interval, float]:
+        """Rate of "reproduced" on documents made of the model's own KL, and that of BCa intervals on the same draws."""
+        what = f"rate {name} {truth} {accept} {simulations} {self.settings.resamples}"
+        kept = self.measured(what, partial(self._rate, name, truth, accept, simulations), type(TAIL))["rate"]
+        return Interval(*(float(x) for x in kept[:3])), float(kept[3])
+
+    def _rate(self, name: str, truth: float, accept: Region, simulations: int) -> Arrays:
+        if repr(TAIL) not in self._tokens:
+            self._tokens[repr(TAIL)] = self._curve(TAIL)[0].tokens["kl"]
+        tokens = self._tokens[repr(TAIL)]
+        found, bca = rate_of_reproduced(
+            Population.of(tokens),
+            documents=len(tokens),
+            truth=truth,
+            accept=accept,
+            simulations=simulations,
+            resamples=self.settings.resamples,
+            seed=self.settings.seed + zlib.crc32(name.encode()),
+        )
+        return {"rate": np.array([found.value, found.low, found.high, bca])}
+
+    def doubt(self, *variants: Measured) -> str:
+        """Reason why these variants cannot be judged: near the noise floor, or forgetting is not seen."""
+        floor = self.noise_floor().mean(0)
+        for one in variants:
+            level = one.kl.mean(0)
+            if not (level >= FLOOR_FACTOR * floor).all():
+                low, high = f"{level.min():.2g}", f"{floor.max():.2g}"
+                return f"the instrument does not discriminate: KL {low} is near its noise floor {high}"
+        if len(self.settings.contexts) > 2:
+            control = growth(self.forgetting()[:, 1:], resamples=self.settings.resamples)
+            if judge(control, GROWS) is not Verdict.REPRODUCED:
+                return f"the instrument does not discriminate: a model that forgets shows no growth ({control})"
+        return ""
+
+    def described(self, measured: Measured) -> dict:
+        """Means over documents with intervals, for plots and tables."""
+        columns = measured.means | {"loss_change": measured.means["loss"] - measured.means["dense_loss"]}
+        series = {name: [self._triple(column) for column in values.T] for name, values in columns.items()}
+        cost = {"seconds", "peak_bytes"}
+        return {
+            "contexts": list(measured.contexts),
+            "series": series,
+            "summary": {name: value for name, value in measured.summary.items() if name not in cost},
+            "positions": measured.positions.tolist(),
+            "resolved": measured.resolved.mean(0).round(6).tolist(),
+        }
+
+    def _triple(self, values: Array) -> list[float]:
+        found = mean(values, resamples=self.settings.resamples)
+        return [found.value, found.low, found.high]
+
+
+def _summary(outcome: Compression) -> dict[str, float]:
+    storage = outcome.storage
+    return {
+        "layers": len(outcome.compressed),
+        "skipped": len(outcome.skipped),
+        "noted": sum(bool(layer.note) for layer in outcome.compressed),
+        "sparsity": outcome.sparsity,
+        "bits_per_weight": storage.bits_per_weight,
+        "packed_bytes": storage.total_bits / 8,
+        "held_bytes": storage.held_bits / 8,
+        "simulated": float(storage.simulated),
+    }

@@ -1,0 +1,58 @@
+"""What measures: one small interface for the instruments of all papers."""
+
+from __future__ import annotations
+
+import functools
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from typing import Any, ClassVar
+
+from bench.measure.fingerprint import code_sha256, root_of
+from bench.measure.session import Session
+from bench.measure.store import Wanted
+from bench.verdict.evidence import Arrays, Origin
+
+
+class Instrument(ABC):
+    """Measures variants of a session's model, or of models that it trains itself."""
+
+    name: ClassVar[str]
+    settings_at: ClassVar[str] = ""
+    """Function that gives its settings for a scale and an effort, as `module:function`."""
+
+    def __init__(self, session: Session, settings: Any) -> None:
+        self.session, self.settings = session, settings
+
+    @abstractmethod
+    def origin(self) -> Origin:
+        """Model, text, protocol and documents that its variants are measured on."""
+
+    def doubt(self, *variants: Any) -> str:
+        """Reason why it may not judge these variants; empty where it may."""
+        return ""
+
+    def measured(self, variant: str, measure: Callable[[], Arrays], *code: object) -> Arrays:
+        """Arrays of a variant, measured once.
+
+        Args:
+            variant: its name in full, by which it is found on record.
+            measure: gives its arrays; the code that it reaches decides whether a variant on record still stands.
+            code: what else decides them and is not named there, such as the class of a method.
+        """
+        roots = sorted({root_of(thing) for thing in (_function(measure), *code)})
+        settings = self.session.settings
+        code_hash = code_sha256(tuple(roots))
+        wanted = Wanted(variant, self.name, plain(self.settings), self.settings_at, roots, code_hash, settings.effort)
+        return self.session.store.arrays(wanted, self.origin, measure)
+
+
+def _function(measure: Callable[[], Arrays]) -> Callable[..., Arrays]:
+    return measure.func if isinstance(measure, functools.partial) else measure
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """Settings as JSON holds them, for a comparison with those on record."""
+    chosen = settings.decisive() if hasattr(settings, "decisive") else settings
+    return json.loads(json.dumps(asdict(chosen) if is_dataclass(chosen) else chosen, default=str, sort_keys=True))

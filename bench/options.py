@@ -1,0 +1,141 @@
+"""The suite's command line, and what follows from it: settings, and the folders of a run."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from bench.measure.settings import SCALES, Settings
+from bench.verdict.evidence import FILE
+
+THROWAWAY = pytest.StashKey[tempfile.TemporaryDirectory]()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """The suite's command line."""
+    group = parser.getgroup("compression claims")
+    group.addoption(
+        "--scale",
+        choices=("embedded", "paper"),
+        default="embedded",
+        help="embedded: a small real model on the CPU (with -m gpu: on a GPU); paper: the papers' own models",
+    )
+    group.addoption(
+        "--effort",
+        choices=("quick", "normal", "thorough"),
+        default="normal",
+        help="quick: every path at toy size, decides nothing; normal: what half an hour can decide; thorough: all",
+    )
+    group.addoption("--model", help="a folder, a .gguf file or a hub id to put under the claims")
+    group.addoption("--dense", help="the same as --model, beside --compressed")
+    group.addoption("--compressed", help="a folder, .gguf file or hub id to judge against --dense; nothing else is run")
+    group.addoption("--text", type=Path, help="a .txt or .jsonl file to score and calibrate on")
+    group.addoption("--train-text", type=Path, help="more text to train models on (.txt, .jsonl, .xz); never scored")
+    group.addoption("--data-dir", type=Path, help="a folder with the papers' data, for --scale=paper without a hub")
+    group.addoption("--peer", help="folder or hub id of the distilled peer, for --scale=paper; distilgpt2 by default")
+    group.addoption("--contexts", help="left-context lengths in tokens, such as 128,512,2048")
+    group.addoption("--device", help="cpu, cuda or cuda:1; by default the scale's own")
+    group.addoption("--report-dir", type=Path, help="where evidence and pages go; by default reports/local/NAME")
+    group.addoption(
+        "--resume",
+        action="store_true",
+        help="derive rows from what is on record and from an interrupted run, where the same code and settings gave it",
+    )
+    group.addoption(
+        "--record",
+        action="store_true",
+        help="write to the committed record under reports/; a row of lower effort never replaces one of higher",
+    )
+    group.addoption("--claims", help="just these claims or parts of claims, such as LC3,KP1a")
+
+
+def settings(config: pytest.Config, scale: str) -> Settings:
+    """Settings of one scale with what the command line changes.
+
+    Raises:
+        pytest.UsageError: options that do not go together, or that name nothing.
+    """
+    _check(config)
+    chosen = SCALES[scale][str(config.getoption("effort"))]
+    model, text, device = config.getoption("model"), config.getoption("text"), config.getoption("device")
+    dense, compressed = config.getoption("dense"), config.getoption("compressed")
+    model = dense or model
+    chosen = replace(
+        chosen,
+        model=model or chosen.model,
+        text=text,
+        device=device or chosen.device,
+        train_text=config.getoption("train_text"),
+        data_dir=config.getoption("data_dir"),
+        peer=config.getoption("peer") or chosen.peer,
+        compressed=compressed,
+    )
+    asked = config.getoption("contexts")
+    return chosen if asked is None else replace(chosen, contexts=_contexts(asked))
+
+
+def _check(config: pytest.Config) -> None:
+    """Refuse options that do not go together, or whose files are not there."""
+    dense, model, compressed = (config.getoption(name) for name in ("dense", "model", "compressed"))
+    if dense and (model or not compressed):
+        raise pytest.UsageError("--dense goes with --compressed and stands in the place of --model; give it so")
+    for name in ("model", "dense", "compressed"):
+        if config.getoption(name) == "":
+            raise pytest.UsageError(f"--{name} is empty; give a folder, a .gguf file or a hub id, or leave it out")
+    for name in ("train_text", "data_dir"):
+        path = config.getoption(name)
+        if path is not None and not path.exists():
+            raise pytest.UsageError(f"--{name.replace('_', '-')} names {path}, which does not exist")
+    if config.getoption("record") and (config.getoption("report_dir") or config.getoption("effort") == "quick"):
+        raise pytest.UsageError("--record writes to reports/, and nothing of quick effort; leave the other option out")
+    if config.getoption("record") and compressed:
+        raise pytest.UsageError("--record is for claims; a checkpoint's sheet goes to reports/local/ or --report-dir")
+
+
+def _contexts(asked: str) -> tuple[int, ...]:
+    try:
+        contexts = tuple(int(part) for part in asked.split(","))
+    except ValueError:
+        contexts = ()
+    if len(contexts) < 2 or contexts[0] < 1 or list(contexts) != sorted(set(contexts)):
+        raise pytest.UsageError(
+            f"--contexts is {asked!r}; give at least two whole numbers in ascending order, such as 128,512,2048"
+        )
+    return contexts
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a run of one scale writes, and the record that it is held against."""
+
+    run: Path
+    record: Path | None
+    """None where nothing is on record: a user's own model, text or checkpoint that was never recorded."""
+
+
+def folders(config: pytest.Config, scale: str) -> Folders:
+    """Folders of one scale: `reports/local/NAME` for the run and `reports/NAME` for the record.
+
+    NAME is the scale's, or a user's own model's. Quick effort writes to a folder that goes with the session; `--record`
+    makes the record itself the run's folder.
+    """
+    chosen = settings(config, scale)
+    name = Path(chosen.compressed or chosen.model).name if chosen.own else scale
+    record = config.rootpath / "reports" / name
+    kept = record if (record / FILE).is_file() and not chosen.compressed else None
+    if (asked := config.getoption("report_dir")) is not None:
+        return Folders(asked, kept)
+    if config.getoption("record"):
+        return Folders(record, record)
+    if chosen.effort == "quick":
+        return Folders(_throwaway(config) / name, kept)
+    return Folders(config.rootpath / "reports" / "local" / name, kept)
+
+
+def _throwaway(config: pytest.Config) -> Path:
+    if THROWAWAY not in config.stash:
+        config.stash[THROWAWAY] = tempfile.TemporaryDirectory(prefix="compression-claims-")
+    return Path(config.stash[THROWAWAY].name)
