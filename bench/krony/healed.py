@@ -18,10 +18,10 @@ from bench.long_context.curves import Advance
 from bench.measure.divergence import compare
 from bench.measure.session import Array, Arrays, Lab
 from compress.calibrate import BlockInput, block_inputs, linear_layers
-from compress.factorise import KroneckerFactorisation, trained_scalars
-from compress.heal import heal
-from compress.kron import singular_values
-from compress.kron_linear import KroneckerLinear
+from compress.distillation.heal import heal
+from compress.factorisation.kronecker.linear import KroneckerLinear
+from compress.factorisation.kronecker.method import KroneckerFactorisation, trained_scalars
+from compress.factorisation.kronecker.sums import singular_values
 from compress.swap import apply
 from models.gpt2 import keep_layers, unique_parameters
 from models.load import find_blocks, mlp_width

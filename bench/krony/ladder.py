@@ -23,8 +23,8 @@ from bench.krony.students import STUDENTS
 from bench.measure.perplexity import token_losses
 from bench.measure.session import Array, Arrays, Lab
 from bench.verdict.documents import Interval, crossed_ratio
-from compress.distillation import triple_loss
-from compress.factorise import trained_scalars
+from compress.distillation.losses import triple_loss
+from compress.factorisation.kronecker.method import trained_scalars
 from models.data.embedded import documents_of
 from models.data.text import Document, read_documents
 from models.data.vocabulary import enough_texts, train_tokenizer

@@ -29,7 +29,7 @@ from bench.measure.perplexity import (
     perplexity,
 )
 from bench.measure.session import Arrays, Lab
-from compress.factorise import KroneckerFactorisation, Start
+from compress.factorisation.kronecker.method import KroneckerFactorisation, Start
 from compress.swap import apply
 from models.data.text import END_OF_TEXT, read_documents
 from models.errors import InputError

@@ -26,9 +26,9 @@ from bench.measure.timing import paired_ratio
 from bench.verdict.arithmetic import by_arithmetic, exactly
 from bench.verdict.documents import Interval
 from bench.verdict.regions import UNCHANGED, Region
-from compress.factorise import KroneckerFactorisation
-from compress.kron import FactorShapes, materialise, rearranged, van_loan
-from compress.kron_linear import KroneckerLinear
+from compress.factorisation.kronecker.linear import KroneckerLinear
+from compress.factorisation.kronecker.method import KroneckerFactorisation
+from compress.factorisation.kronecker.sums import FactorShapes, materialise, rearranged, van_loan
 
 PAPER_SCALE = "paper-gpt2"
 NONE = Region(high=0.0)

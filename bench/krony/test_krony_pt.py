@@ -20,7 +20,7 @@ from bench.krony.ladder import CLEARLY, LadderLab, unsteadiness
 from bench.krony.students import FOUR, MANY_SMALL, P81, P95, STUDENTS
 from bench.verdict.documents import Interval, crossed_ratio, difference_ratio, mean
 from bench.verdict.regions import GROWS, Region
-from compress.factorise import KroneckerFactorisation, KroneckerFitToInputs, Start
+from compress.factorisation.kronecker.method import KroneckerFactorisation, KroneckerFitToInputs, Start
 
 PAPER_SCALE = "paper-gpt2"
 BETTER = Region(low=1.0)

@@ -13,7 +13,8 @@ from bench.measure.session import Lab
 from bench.verdict.documents import Interval, growth, ratio
 from bench.verdict.regions import GROWS, GROWS_CLEARLY, UNCHANGED, Region
 from bench.verdict.simulation import Population, rate_of_reproduced
-from compress.methods import CastWeights, Method, RoundToNearest
+from compress.method import Method
+from compress.quantization.rounding import CastWeights, RoundToNearest
 
 FALSE_RATE = Region(0.0, 0.05)
 WELL_BELOW = Region(high=0.1)

@@ -22,7 +22,12 @@ from bench.verdict.documents import (
     spread_ratio,
 )
 from bench.verdict.regions import GROWS, GROWS_CLEARLY, LINEAR, UNCHANGED, Region, Verdict, judge
-from compress.methods import Keep, MagnitudePruning, Method, Protection, RandomPruning, RoundToNearest, WandaPruning
+from compress.method import Method
+from compress.pruning.magnitude import MagnitudePruning
+from compress.pruning.random import RandomPruning
+from compress.pruning.wanda import WandaPruning
+from compress.quantization.mixed_precision import Keep, Protection
+from compress.quantization.rounding import RoundToNearest
 
 FLOOR_FACTOR = 10
 """A divergence must be this many times the noise floor before anything is said of it."""

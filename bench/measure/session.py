@@ -22,7 +22,7 @@ from bench.long_context.windows import PairedWindows, paired_windows
 from bench.measure.divergence import compare
 from bench.measure.settings import Settings
 from bench.verdict.evidence import code_sha256
-from compress.methods import Method
+from compress.method import Method
 from compress.swap import Compression, compressed
 from models.data.embedded import documents_of
 from models.data.text import Corpus, calibration_batches, read_documents, split

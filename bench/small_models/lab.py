@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from bench.measure.session import Array, Arrays, Lab
 from bench.small_models.settings import SmallModels
-from compress.distillation import mixed_loss, reverse_kl, soft_cross_entropy
-from compress.teacher_cache import cached_logits
+from compress.distillation.losses import mixed_loss, reverse_kl, soft_cross_entropy
+from compress.distillation.teacher_cache import cached_logits
 from models.data.tasks import Task
 from models.data.text import Document
 from models.data.vocabulary import enough_texts, train_tokenizer

@@ -20,8 +20,8 @@ from bench.measure.perplexity import LAMBADA, passages_of
 from bench.measure.session import Array, Arrays, Lab
 from bench.survey.settings import SurveySettings
 from bench.verdict.documents import Interval, difference_ratio
-from compress.gptq import GPTQ
-from compress.methods import Method
+from compress.method import Method
+from compress.quantization.gptq import GPTQ
 from compress.swap import Compression, compressed
 from models.data.text import calibration_batches, read_documents
 from models.errors import InputError

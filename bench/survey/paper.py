@@ -18,7 +18,7 @@ from bench.measure.hub import RAW_WIKITEXT, hub_rows, wikitext_lines
 from bench.measure.perplexity import GPTQ_PROTOCOL, perplexity
 from bench.measure.session import Arrays, Lab
 from bench.survey.settings import SurveySettings
-from compress.methods import Method
+from compress.method import Method
 from compress.swap import compressed
 from models.data.text import read_documents
 from models.errors import InputError

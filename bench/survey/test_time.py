@@ -11,7 +11,7 @@ from bench.measure.timing import paired_ratio
 from bench.survey.lab import SurveyLab
 from bench.verdict.arithmetic import by_arithmetic
 from bench.verdict.regions import Region
-from compress.prune import smallest
+from compress.selection import smallest
 
 PAPER_SCALE = "paper-opt"
 SAME_TIME = Region(0.9, 1.1)
