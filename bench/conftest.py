@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
 import pytest
 
 from bench.measure.instrument import Instrument
-from bench.measure.progress import SessionProgress
 from bench.measure.session import Session
 from bench.measure.settings import at
 from bench.measure.stale import why_stale
 from bench.measure.store import Store
 from bench.options import folders, settings
-from bench.plugin import EVIDENCE, RECORDER, finish, known_evidence
+from bench.plugin import EVIDENCE, PROGRESS, RECORDER, finish, known_evidence
 from bench.verdict.conclude import MORE_DOCUMENTS, by_arithmetic, concluded
 from bench.verdict.documents import Interval
 from bench.verdict.evidence import Origin, Result
@@ -44,14 +43,6 @@ def once(request: pytest.FixtureRequest, key: object, make: Callable[[], Any]) -
     return known[key]
 
 
-@pytest.fixture(scope="session")
-def progress(request: pytest.FixtureRequest) -> Generator[SessionProgress, None, None]:
-    """A bar over everything that is measured."""
-    bar = SessionProgress(request.config)
-    yield bar
-    bar.close()
-
-
 def declared(request: pytest.FixtureRequest) -> Row | None:
     """Row that a test is about; None for a test of speed and its like."""
     row = getattr(request.node, "callspec", None) and request.node.callspec.params.get("row")
@@ -59,7 +50,7 @@ def declared(request: pytest.FixtureRequest) -> Row | None:
 
 
 @pytest.fixture
-def session(request: pytest.FixtureRequest, progress: SessionProgress) -> Session:
+def session(request: pytest.FixtureRequest) -> Session:
     """Model, text and store of one scale.
 
     With `--resume`, a row whose variants are on record and still stand gets a session that only reads them.
@@ -67,7 +58,7 @@ def session(request: pytest.FixtureRequest, progress: SessionProgress) -> Sessio
     scale: str = request.param
     standing = _standing(request, scale)
     key = ("session", scale, standing.effort if standing else None)
-    found: Session = once(request, key, lambda: _session(request, scale, standing, progress))
+    found: Session = once(request, key, lambda: _session(request.config, scale, standing))
     found.store.used.clear()
     return found
 
@@ -84,8 +75,8 @@ def _standing(request: pytest.FixtureRequest, scale: str) -> Result | None:
     return found
 
 
-def _session(request: pytest.FixtureRequest, scale: str, standing: Result | None, progress: SessionProgress) -> Session:
-    config = request.config
+def _session(config: pytest.Config, scale: str, standing: Result | None) -> Session:
+    progress = config.stash[PROGRESS]
     chosen, place = settings(config, scale), folders(config, scale)
     large = place.run / "measurements"
     if standing is not None and place.record is not None:

@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 
 from bench import terminal
+from bench.measure.progress import SessionProgress
 from bench.measure.settings import SCALES
 from bench.options import Folders, add_options, folders, settings
 from bench.record import Recorder, options_of
@@ -20,12 +21,14 @@ from bench.verdict.conclude import not_run
 from bench.verdict.evidence import DamagedRecord, Evidence, Result, compact, read
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
+from bench.verdict.wording import failure_text
 
 EVIDENCE = pytest.StashKey[list[Result]]()
 """Results that a test came to."""
 ON_RECORD = pytest.StashKey[bool]()
 """Whether a test's results were shown from the record and not measured."""
 RECORDER = pytest.StashKey[Recorder]()
+PROGRESS = pytest.StashKey[SessionProgress]()
 KNOWN = pytest.StashKey[dict[Path, Evidence]]()
 """Evidence of folders as it was when the session first asked."""
 TOUCHED = pytest.StashKey[dict[str, Folders]]()
@@ -36,6 +39,7 @@ MARKERS = (
     "paper: needs the papers' own models and data; runs with --scale=paper",
     "checkpoint: judges what --compressed names; nothing else runs with that option",
     "slow: takes longer than the rest of tests/ together",
+    "cost(seconds): what a test is estimated to take, so that cheap ones come first",
 )
 
 
@@ -50,8 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     config.stash[TOUCHED] = {}
     config.stash[RECORDER] = Recorder(options_of(config))
+    config.stash[PROGRESS] = SessionProgress(config)
     settings(config, "embedded")  # a bad option is named before anything starts
-    terminal.register(config)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -94,11 +98,6 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Nothing here: the recorder below is registered where the terminal is."""
-
-
 class Writer:
     """Writes the results of every report that reaches the process which has the terminal."""
 
@@ -126,9 +125,11 @@ def _known(config: pytest.Config, place: Folders, result: Result) -> Result | No
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Record results in one process only."""
-    if not hasattr(session.config, "workerinput"):
-        session.config.pluginmanager.register(Writer(session.config))
+    """Record and show results in one process only."""
+    config = session.config
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Writer(config))
+    terminal.register(config, config.stash[PROGRESS])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -181,16 +182,12 @@ def finish(config: pytest.Config, result: Result) -> None:
         pytest.xfail(f"inconclusive: {result.reason}")
     if config.getoption("effort") == "quick" and verdict is not Verdict.REPRODUCED:
         pytest.xfail(f"{verdict.value} at quick effort, which decides nothing")
-    if before is Verdict.NOT_REPRODUCED and verdict is Verdict.REPRODUCED and not config.getoption("effort") == "quick":
-        _fail(result, "on record as not reproduced, and now reproduced")
+    if before is Verdict.NOT_REPRODUCED and verdict is Verdict.REPRODUCED:
+        pytest.fail(f"on record as not reproduced, and now reproduced\n{failure_text(result)}", pytrace=False)
     if verdict is Verdict.NOT_REPRODUCED:
         if before is Verdict.NOT_REPRODUCED:
             pytest.xfail("not reproduced, as on record")
-        _fail(result, "not reproduced")
-
-
-def _fail(result: Result, what: str) -> NoReturn:
-    pytest.fail(terminal.failure_text(result, what), pytrace=False)
+        pytest.fail(failure_text(result), pytrace=False)
 
 
 def _expected(config: pytest.Config, result: Result) -> Verdict | None:

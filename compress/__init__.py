@@ -1,1 +1,1 @@
-"""The compression methods: pure kernels on tensors, and frozen dataclasses that apply them to layers."""
+"""Compression methods, and the walk that applies them to the blocks of a live model."""

@@ -1,4 +1,4 @@
-"""Walk a decoder one block at a time: measure a block's inputs, compress it, feed the next.
+"""Calibration: block after block, the statistics of its layers' inputs, then what the compressed block gives the next.
 
 Memory: the calibration hidden states once (`batches x batch x tokens x width`), plus the statistics of one
 block's layers. Each block is measured with its own weights but on the *compressed* outputs of those before it
@@ -16,28 +16,26 @@ from torch import Tensor, nn
 
 from compress.statistics import Batch, Statistic
 
-Visit = Callable[[int, dict[str, Statistic]], None]
-"""Called with a block's number and its layers' statistics by name; expected to swap the layers."""
 Chosen = Callable[[str, nn.Linear], bool]
-"""Whether a layer, by its name within its block, is one to compress."""
+"""Choice of the layers to compress: from a layer's name within its block, and the layer."""
 
 
 @dataclass(frozen=True)
 class BlockInput:
-    """What one batch hands a decoder block: hidden states `[batch, tokens, width]`, and the rest."""
+    """Input of a decoder block for one batch: hidden states `[batch, tokens, width]`, and the rest."""
 
     hidden: Tensor
     args: tuple
     kwargs: dict
 
     def through(self, block: nn.Module) -> BlockInput:
-        """What the same batch hands the next block."""
+        """Input of the next block, for the same batch."""
         out = block(self.hidden, *self.args, **self.kwargs)
         return replace(self, hidden=out[0] if isinstance(out, tuple) else out)
 
 
 class _Captured(Exception):
-    """The first block has been reached; there is no need to run the others."""
+    """End of a forward pass at the first block; the others need not run."""
 
 
 def _no_cache(value: object) -> object:
@@ -47,13 +45,13 @@ def _no_cache(value: object) -> object:
 
 @torch.no_grad()
 def block_inputs(forward: Callable[[Tensor], object], first: nn.Module, batches: Iterable[Tensor]) -> list[BlockInput]:
-    """What would enter the first block when `forward` runs token batches `[batch, tokens]`."""
-    seen: list[BlockInput] = []
+    """Inputs of the first block when `forward` runs token batches `[batch, tokens]`."""
+    inputs: list[BlockInput] = []
 
     def capture(_block: nn.Module, args: tuple, kwargs: dict) -> None:
         hidden, *rest = args or (kwargs["hidden_states"],)
         kwargs = {key: _no_cache(value) for key, value in kwargs.items() if key != "hidden_states"}
-        seen.append(BlockInput(hidden, tuple(map(_no_cache, rest)), kwargs))
+        inputs.append(BlockInput(hidden, tuple(map(_no_cache, rest)), kwargs))
         raise _Captured
 
     hook = first.register_forward_pre_hook(capture, with_kwargs=True)
@@ -65,66 +63,71 @@ def block_inputs(forward: Callable[[Tensor], object], first: nn.Module, batches:
                 continue
     finally:
         hook.remove()
-    return seen
+    return inputs
 
 
 def every_layer(_name: str, _layer: nn.Linear) -> bool:
-    """The choice of all linear layers."""
+    """Choice of all linear layers."""
     return True
 
 
 def linear_layers(block: nn.Module, chosen: Chosen = every_layer) -> dict[str, nn.Linear]:
-    """The linear layers of a block by name, those that are chosen."""
+    """Linear layers of a block by name, those that are chosen."""
     layers = {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
     return {name: layer for name, layer in layers.items() if chosen(name, layer)}
 
 
 @contextmanager
 def measuring(layers: dict[str, nn.Linear], statistic: type[Statistic]) -> Iterator[dict[str, Statistic]]:
-    """While open, every input of each layer is added to that layer's statistic.
+    """Statistics of layers by name, to which every input of a layer is added as long as the context is open.
 
     Layers that are handed the same tensor one after another, as query, key and value are, share the work on it.
     """
-    measured = {name: statistic(layer) for name, layer in layers.items()}
+    statistics = {name: statistic(layer) for name, layer in layers.items()}
     newest: list[tuple[Tensor, Batch]] = []
 
     def adding(name: str) -> Callable[[nn.Module, tuple], None]:
         def add(_layer: nn.Module, args: tuple) -> None:
             if not newest or newest[0][0] is not args[0]:
                 newest[:] = [(args[0], statistic.batch(args[0]))]
-            measured[name].take(newest[0][1])
+            statistics[name].take(newest[0][1])
 
         return add
 
     hooks = [layer.register_forward_pre_hook(adding(name)) for name, layer in layers.items()]
     try:
-        yield measured
+        yield statistics
     finally:
         for hook in hooks:
             hook.remove()
 
 
 @torch.no_grad()
-def calibrate_blocks(
+def calibrated(
     blocks: Sequence[nn.Module],
     inputs: list[BlockInput],
     statistic: type[Statistic],
-    visit: Visit,
     chosen: Chosen = every_layer,
     *,
     done: Callable[[int], bool] = lambda _index: False,
-) -> None:
-    """Measure and visit every block in order. `inputs` is consumed: it moves along.
+) -> Iterator[tuple[int, dict[str, Statistic]]]:
+    """Number and layers' statistics, by name, of every block in order.
 
-    A block that is `done` is visited without having been measured.
+    The caller swaps the block's layers before it asks for the next: only then is the block's output worked out, which
+    the next one is measured on. No hook is on a layer while the caller has its turn. Costs two passes of the
+    calibration tokens through each block; the last needs no second one.
 
-    Costs two passes of the calibration tokens through each block, one to measure it and one through what
-    `visit` made of it; the last block needs no second one.
+    Args:
+        blocks: the decoder blocks, in order.
+        inputs: of the first block; consumed, they move along.
+        statistic: measured for every layer.
+        chosen: the layers to measure.
+        done: says of a block's number that nothing need be measured there; its statistics stay empty.
     """
     for index, block in enumerate(blocks):
-        with measuring(linear_layers(block, chosen), statistic) as measured:
+        with measuring(linear_layers(block, chosen), statistic) as statistics:
             for batch in [] if done(index) else inputs:
                 batch.through(block)
-        visit(index, measured)
+        yield index, statistics
         if index + 1 < len(blocks):
             inputs[:] = [batch.through(block) for batch in inputs]

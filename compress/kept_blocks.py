@@ -1,4 +1,4 @@
-"""Blocks that are already compressed, kept in a folder: an interrupted run goes on at the block it had reached."""
+"""Compressed blocks kept in a folder: an interrupted run goes on at the block it had reached."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from compress.int8 import around_outliers
+from compress.files import written_aside
+from compress.grid import fake_quantize
 from compress.layers import CompressedModule, SimulatedLinear, WeightGrid
-from compress.quantize import fake_quantize
 from compress.size import Storage
 
 ORIGIN = "origin.json"
-READABLE = [SimulatedLinear, Storage, WeightGrid, partial, fake_quantize, around_outliers]
-"""All that a kept layer is made of; nothing else is unpickled."""
+READABLE = [SimulatedLinear, Storage, WeightGrid, partial, fake_quantize]
+"""Types and functions that a kept layer is made of; nothing else is unpickled."""
 
 
 def origin_of(method: object, blocks: Sequence[nn.Module], batches: Iterable[Tensor]) -> dict[str, str]:
-    """What decides the outcome of a run: the method in full, and hashes of weights and calibration tokens."""
+    """Identity of a run, by all that decides its outcome: the method in full, and hashes of weights and tokens."""
     weights, tokens = hashlib.sha256(), hashlib.sha256()
     for block in blocks:
         for name, value in block.state_dict().items():
@@ -35,7 +35,7 @@ def origin_of(method: object, blocks: Sequence[nn.Module], batches: Iterable[Ten
 
 
 class KeptBlocks:
-    """The compressed layers of each block that is done.
+    """Folder with the compressed layers of every block that is done.
 
     Raises:
         ValueError: the folder holds another run's blocks.
@@ -52,25 +52,23 @@ class KeptBlocks:
                     "give another folder or delete it"
                 )
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = place.with_suffix(".part")
-        beside.write_text(json.dumps(dict(origin)), encoding="utf-8")
-        beside.replace(place)
+        with written_aside(place) as beside:
+            beside.write_text(json.dumps(dict(origin)), encoding="utf-8")
 
     def _path(self, index: int) -> Path:
         return self.folder / f"block-{index:05d}.pt"
 
     def done(self, index: int) -> bool:
-        """Whether a block is kept."""
+        """True for a block that is kept."""
         return self._path(index).is_file()
 
     def load(self, index: int) -> dict[str, SimulatedLinear]:
-        """The layers of a kept block by their names in it."""
+        """Loads the layers of a kept block, by their names in it."""
         with torch.serialization.safe_globals(READABLE):  # pyright: ignore[reportArgumentType]
             return torch.load(self._path(index), weights_only=True)
 
     def save(self, index: int, layers: Mapping[str, CompressedModule]) -> None:
-        """Write a block's layers aside, then move them into place.
+        """Keeps a block's layers.
 
         Raises:
             TypeError: a layer of a kind that cannot be read back.
@@ -78,6 +76,7 @@ class KeptBlocks:
         for name, layer in layers.items():
             if type(layer) is not SimulatedLinear:
                 raise TypeError(f"{name} became a {type(layer).__name__}, which is not kept; run without a folder")
-        beside = self._path(index).with_suffix(".part")
-        torch.save(dict(layers), beside)
-        beside.replace(self._path(index))
+            if layer.quantize_inputs is not None and getattr(layer.quantize_inputs, "func", None) is not fake_quantize:
+                raise TypeError(f"{name} rounds its inputs by {layer.quantize_inputs}, which is not kept; run without")
+        with written_aside(self._path(index)) as beside:
+            torch.save(dict(layers), beside)

@@ -1,4 +1,4 @@
-"""The modules that stand in for compressed linear layers."""
+"""Modules that stand in for compressed linear layers."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.quantize import fake_quantize
-from compress.size import Storage
+from compress.grid import fake_quantize
+from compress.size import Storage, sparse_storage
 
 
 class CompressedModule(Protocol):
-    """What every module that stands in for a linear layer can say of itself."""
+    """Interface of a module that stands in for a linear layer."""
 
     @property
     def storage(self) -> Storage:
-        """What it would store, and what it holds now."""
+        """Size of its compressed form, and of what it holds now."""
         ...
 
     def sparsity(self) -> float:
-        """The share of zeros in the weight it stands for."""
+        """Share of zeros in the weight it stands for."""
         ...
 
 
 @dataclass(frozen=True)
 class WeightGrid:
-    """The integer grid on which every weight of a layer lies, as a packed checkpoint needs it."""
+    """Integer grid on which every weight of a layer lies, as a packed checkpoint needs it."""
 
     bits: int
     size: int
@@ -43,12 +43,12 @@ class WeightGrid:
 
 
 class SimulatedLinear(nn.Linear):
-    """A linear layer with the outputs of a compressed one, computed on a dense weight.
+    """Linear layer with the outputs of a compressed one, computed on a dense weight.
 
-    It says what its compressed form would store, in `note` what did not go as asked, and in `grid` on which integer
-    grid its weight lies, if on one. Inputs are divided by
-    `input_scale` if there is one; then each token's are rounded before the product: with `activation_bits` to an
-    asymmetric grid of their own, or by `quantize_inputs`. Outputs stay as they are.
+    It says in `storage` what its compressed form would take, in `note` what did not go as asked, and in `grid` on which
+    integer grid its weight lies, if on one. Inputs are divided by `input_scale` if there is one; then each token's are
+    rounded before the product: with `activation_bits` to an asymmetric grid of their own, or by `quantize_inputs`.
+    Outputs stay as they are.
     """
 
     input_scale: Tensor | None
@@ -80,7 +80,7 @@ class SimulatedLinear(nn.Linear):
 
     @torch.no_grad()
     def sparsity(self) -> float:
-        """The share of weights that are zero."""
+        """Share of weights that are zero."""
         return 1 - self.weight.count_nonzero().item() / self.weight.numel()
 
     def forward(self, input: Tensor) -> Tensor:
@@ -95,3 +95,30 @@ class SimulatedLinear(nn.Linear):
         """Shape, bits, and the width of activations where they are quantized."""
         acts = "" if self.activation_bits is None else f", activations {self.activation_bits} bits"
         return f"{super().extra_repr()}, {self.storage.bits_per_weight:.3f} bits/weight{acts}"
+
+
+def pruned(layer: nn.Linear, mask: Tensor, *, index_bits: int | None = None) -> SimulatedLinear:
+    """Layer with the weights under a mask at zero.
+
+    Args:
+        layer: as it was.
+        mask: `[d_out, d_in]`, True for the weights that go.
+        index_bits: see `compress.size.sparse_storage`.
+    """
+    weight = layer.weight.detach().masked_fill(mask, 0)
+    return SimulatedLinear(weight, layer.bias, storage=sparse_storage(weight, index_bits=index_bits))
+
+
+def grids_of(model: nn.Module) -> dict[str, WeightGrid]:
+    """Grids of the layers whose weights lie on one, by the layers' names: `grids` of `models.save.save_packed`."""
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, SimulatedLinear)}
+    return {name: layer.grid for name, layer in layers.items() if layer.grid is not None}
+
+
+def changing_inputs(model: nn.Module) -> list[str]:
+    """Names of the layers that scale or round their inputs, which a checkpoint of weights alone would lose."""
+    return [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, SimulatedLinear) and (layer.quantize_inputs is not None or layer.input_scale is not None)
+    ]

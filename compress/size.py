@@ -1,4 +1,4 @@
-"""What a compressed layer would take on disk, counted from its own codes, scales, zero points and masks."""
+"""Size of compressed layers on disk, counted from its own codes, scales, zero points and masks."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ class Storage:
     """Bits of one or more layers, by what they are spent on."""
 
     weights: int
-    """How many weights they stand for."""
+    """Number of weights they stand for."""
     value_bits: int
-    """Codes, or the values that were kept."""
+    """For codes, or the values that were kept."""
     scale_bits: int = 0
     zero_point_bits: int = 0
     mask_bits: int = 0
-    """Which weights were kept, or which groups have which precision."""
+    """For which weights were kept, or which groups have which precision."""
     held_bits: int = 0
-    """What the layer takes in memory now: simulated compression holds every weight at full width."""
+    """In memory now: simulated compression holds every weight at full width."""
 
     @property
     def total_bits(self) -> int:
-        """All of it, packed."""
+        """Sum of all bits, packed."""
         return self.value_bits + self.scale_bits + self.zero_point_bits + self.mask_bits
 
     @property
@@ -35,7 +35,7 @@ class Storage:
 
     @property
     def simulated(self) -> bool:
-        """Whether nothing was packed: the layer holds more than its compressed form would."""
+        """True where nothing was packed: the layer holds more than its compressed form would."""
         return self.held_bits > self.total_bits
 
     def __add__(self, other: Storage) -> Storage:
@@ -55,13 +55,13 @@ def element_bits(tensor: Tensor) -> int:
 
 
 def dense_storage(weight: Tensor) -> Storage:
-    """A weight kept as it is."""
+    """Size of a weight that is kept as it is."""
     bits = weight.numel() * element_bits(weight)
     return Storage(weights=weight.numel(), value_bits=bits, held_bits=bits)
 
 
 def sparse_storage(weight: Tensor, *, index_bits: int | None = None) -> Storage:
-    """A pruned weight: the values that are not zero, and where they stand.
+    """Size of a pruned weight: the values that are not zero, and where they stand.
 
     Args:
         weight: with its zeros.
@@ -77,5 +77,5 @@ def sparse_storage(weight: Tensor, *, index_bits: int | None = None) -> Storage:
 
 
 def total(storages: Iterable[Storage]) -> Storage:
-    """The sum of several layers' storage."""
+    """Sum of several layers' storage."""
     return sum(storages, start=Storage(weights=0, value_bits=0))

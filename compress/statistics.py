@@ -1,29 +1,31 @@
-"""What calibration measures of a layer's inputs, one batch at a time."""
+"""Statistics of a layer's inputs that calibration measures, one batch at a time."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 
 class Batch(NamedTuple):
-    """What a statistic has worked out of one batch."""
+    """Contribution of one batch to a statistic."""
 
     tokens: int
-    found: tuple[Tensor, ...]
+    parts: tuple[Tensor, ...]
 
 
 class Statistic(ABC):
-    """Something summed over the inputs of one layer.
+    """Sum, or maximum, over the inputs of one layer.
 
-    What a batch comes to is worked out apart from the sum, so that layers that read the same inputs share that work.
+    A batch's contribution is worked out apart from the sum, so that layers that read the same inputs share that work.
     """
 
+    title: ClassVar[str] = "a statistic of the inputs"
+    """Words for an error message, before "of" and a layer's name."""
     tokens: int = 0
-    """How many were taken in."""
+    """Number of tokens taken in."""
 
     @abstractmethod
     def __init__(self, layer: nn.Linear) -> None: ...
@@ -31,44 +33,46 @@ class Statistic(ABC):
     @staticmethod
     @abstractmethod
     def of(inputs: Tensor) -> tuple[Tensor, ...]:
-        """What one batch's inputs `[tokens, d_in]` float32 come to."""
+        """Contribution of one batch's inputs `[tokens, d_in]` float32."""
 
     @abstractmethod
-    def _sum(self, found: tuple[Tensor, ...]) -> None: ...
+    def _sum(self, parts: tuple[Tensor, ...]) -> None: ...
 
     @classmethod
     def batch(cls, inputs: Tensor) -> Batch:
-        """What the inputs `[..., d_in]` of one batch come to."""
+        """Contribution of the inputs `[..., d_in]` of one batch."""
         flat = inputs.flatten(0, -2).float()
         return Batch(len(flat), cls.of(flat))
 
     def take(self, batch: Batch) -> None:
-        """Take in what one batch came to."""
-        self._sum(batch.found)
+        """Adds one batch's contribution."""
+        self._sum(batch.parts)
         self.tokens += batch.tokens
 
     def add(self, inputs: Tensor) -> None:
-        """Take in the inputs `[..., d_in]` of one batch."""
+        """Adds the inputs `[..., d_in]` of one batch."""
         self.take(self.batch(inputs))
 
 
 class SquaredInputs(Statistic):
-    """The sum over tokens of each input's square, `[d_in]` float32, and how many tokens there were."""
+    """Sum over tokens of each input's square, `[d_in]` float32."""
+
+    title = "the squared inputs"
 
     def __init__(self, layer: nn.Linear) -> None:
         self.sum = torch.zeros(layer.in_features, device=layer.weight.device)
 
     @staticmethod
     def of(inputs: Tensor) -> tuple[Tensor, ...]:
-        """`[d_in]`."""
+        """Sum of squares, `[d_in]`."""
         return (inputs.square().sum(0),)
 
-    def _sum(self, found: tuple[Tensor, ...]) -> None:
-        self.sum += found[0]
+    def _sum(self, parts: tuple[Tensor, ...]) -> None:
+        self.sum += parts[0]
 
     @property
     def mean(self) -> Tensor:
-        """The mean square of each input, `[d_in]`."""
+        """Mean square of each input, `[d_in]`."""
         if not self.tokens:
             raise ValueError("no inputs were measured; calibrate with at least one batch")
         return self.sum / self.tokens
@@ -79,50 +83,56 @@ PARTS = 4
 
 
 class GramMatrix(Statistic):
-    """The sum over tokens of x xᵀ, `[d_in, d_in]` float64, and how many tokens there were.
+    """Sum over tokens of x xᵀ, `[d_in, d_in]` float64.
 
     Batches are multiplied in float32 and summed in float64.
     """
+
+    title = "the Gram matrix of the inputs"
 
     def __init__(self, layer: nn.Linear) -> None:
         self._upper = torch.zeros(layer.in_features, layer.in_features, dtype=torch.float64, device=layer.weight.device)
 
     @property
     def sum(self) -> Tensor:
-        """The whole matrix."""
+        """Whole matrix, both triangles."""
         return self._upper.triu() + self._upper.triu(1).T
 
     @staticmethod
     def of(inputs: Tensor) -> tuple[Tensor, ...]:
-        """Runs of rows, each from its own diagonal on: `[d_in / 4, d_in - start]`."""
+        """Runs of rows, from their own diagonal on: `[d_in / 4, d_in - start]` each."""
         size = -(-inputs.shape[1] // PARTS)
         starts = range(0, inputs.shape[1], size)
         return tuple(inputs[:, start : start + size].T @ inputs[:, start:] for start in starts)
 
-    def _sum(self, found: tuple[Tensor, ...]) -> None:
+    def _sum(self, parts: tuple[Tensor, ...]) -> None:
         start = 0
-        for part in found:
+        for part in parts:
             self._upper[start : start + len(part), start:] += part
             start += len(part)
 
 
 class LargestInputs(Statistic):
-    """The largest magnitude of each input, `[d_in]`, and how many tokens there were."""
+    """Largest magnitude of each input, `[d_in]`."""
+
+    title = "the largest inputs"
 
     def __init__(self, layer: nn.Linear) -> None:
         self.largest = torch.zeros(layer.in_features, device=layer.weight.device)
 
     @staticmethod
     def of(inputs: Tensor) -> tuple[Tensor, ...]:
-        """`[d_in]`."""
+        """Largest magnitudes, `[d_in]`."""
         return (inputs.abs().amax(0),)
 
-    def _sum(self, found: tuple[Tensor, ...]) -> None:
-        self.largest = torch.maximum(self.largest, found[0])
+    def _sum(self, parts: tuple[Tensor, ...]) -> None:
+        self.largest = torch.maximum(self.largest, parts[0])
 
 
 class GramAndMagnitude(GramMatrix):
-    """The Gram matrix, and the sum of each input's magnitude `[d_in]`."""
+    """Gram matrix, and the sum of each input's magnitude `[d_in]`."""
+
+    title = "the Gram matrix and magnitudes of the inputs"
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__(layer)
@@ -130,9 +140,9 @@ class GramAndMagnitude(GramMatrix):
 
     @staticmethod
     def of(inputs: Tensor) -> tuple[Tensor, ...]:
-        """The Gram matrix's runs, and `[d_in]`."""
+        """Runs of the Gram matrix, and the sum of magnitudes `[d_in]`."""
         return (*GramMatrix.of(inputs), inputs.abs().sum(0))
 
-    def _sum(self, found: tuple[Tensor, ...]) -> None:
-        super()._sum(found[:-1])
-        self.magnitude += found[-1]
+    def _sum(self, parts: tuple[Tensor, ...]) -> None:
+        super()._sum(parts[:-1])
+        self.magnitude += parts[-1]

@@ -1,8 +1,8 @@
-"""Put compressed layers into a live model, say what was done and what was not, and take them out again."""
+"""Compression of a live model in place, with an account of what was done and skipped, and the way back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,28 +11,28 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from compress.calibrate import BlockInput, Chosen, Visit, block_inputs, calibrate_blocks, every_layer, linear_layers
+from compress.calibrate import BlockInput, Chosen, block_inputs, calibrated, every_layer, linear_layers
 from compress.kept_blocks import KeptBlocks, origin_of
 from compress.layers import CompressedModule
-from compress.methods import Method
+from compress.method import Method
 from compress.size import Storage, total
 from compress.statistics import Statistic
 
 
 @dataclass(frozen=True)
 class CompressedLayer:
-    """One layer's outcome, measured on what took its place."""
+    """Outcome for one layer, measured on what took its place."""
 
     name: str
     sparsity: float
     storage: Storage
     note: str = ""
-    """What did not go as asked, such as a damping that had to be raised."""
+    """Deviation from what was asked, such as a damping that had to be raised."""
 
 
 @dataclass(frozen=True)
 class SkippedModule:
-    """A module with parameters that was left as it is, and why."""
+    """Module with parameters that was left as it is, and the reason."""
 
     name: str
     reason: str
@@ -41,7 +41,7 @@ class SkippedModule:
 
 @dataclass
 class Compression:
-    """A compressed state of a model: what was compressed, what was skipped, and the way back."""
+    """State of a compressed model: what was compressed, what was skipped, and the way back."""
 
     compressed: list[CompressedLayer] = field(default_factory=list)
     skipped: list[SkippedModule] = field(default_factory=list)
@@ -50,17 +50,17 @@ class Compression:
 
     @property
     def storage(self) -> Storage:
-        """Of all compressed layers."""
+        """Size of all compressed layers together."""
         return total(layer.storage for layer in self.compressed)
 
     @property
     def sparsity(self) -> float:
-        """The share of zeros among all weights of the compressed layers."""
+        """Share of zeros among all weights of the compressed layers."""
         storage = self.storage
         return sum(layer.sparsity * layer.storage.weights for layer in self.compressed) / storage.weights
 
     def swap(self, block: nn.Module, prefix: str, name: str, layer: CompressedModule) -> None:
-        """Put `layer` in the place called `name` and remember what stood there."""
+        """Puts `layer` in the place called `name` and remembers what stood there."""
         if not isinstance(layer, nn.Module):
             raise TypeError(f"{prefix}.{name} would become a {type(layer).__name__}, which is no module")
         self._originals.append((block, name, block.get_submodule(name)))
@@ -70,12 +70,12 @@ class Compression:
         )
 
     def tell(self, module: nn.Module, attribute: str, value: object) -> None:
-        """Set an attribute and remember what it was."""
+        """Sets an attribute and remembers what it was."""
         self._settings.append((module, attribute, getattr(module, attribute)))
         setattr(module, attribute, value)
 
     def undo(self) -> None:
-        """Put the original layers and attributes back, the same objects. Doing it twice does nothing more."""
+        """Puts the original layers and attributes back, the same objects. Doing it twice does nothing more."""
         while self._settings:
             setattr(*self._settings.pop())
         while self._originals:
@@ -95,7 +95,7 @@ def apply(
     progress: bool = False,
     keep: Path | None = None,
 ) -> Compression:
-    """Compress the linear layers of `blocks` in place; if anything fails, the model is as before.
+    """Compresses the linear layers of `blocks` in place; if anything fails, the model is as before.
 
     Args:
         method: what to do with each layer.
@@ -121,35 +121,17 @@ def apply(
     kept = None if keep is None else KeptBlocks(keep, origin_of(method, blocks, batches))
     rule = method.across(layers)
     bar = tqdm(total=len(blocks), desc=str(method), unit=" blocks", disable=not progress, leave=False)
-
-    def visit(index: int, measured: dict[str, Statistic]) -> None:
-        if kept is not None and kept.done(index):
-            compressed = kept.load(index)
-        else:
-            compressed = _compress(rule, linear_layers(blocks[index], chosen), measured, index)
-            if kept is not None:
-                kept.save(index, compressed)
-        for name, layer in compressed.items():
-            outcome.swap(blocks[index], str(index), name, layer)
-        for module, attribute, value in rule.settings(blocks[index], compressed):  # type: ignore[arg-type]
-            outcome.tell(module, attribute, value)
-        bar.update()
-
     try:
         with bar:
             inputs = _inputs(rule, blocks, forward, batches)
-            _walk(rule, blocks, inputs, visit, chosen=chosen, kept=kept)
+            for index, statistics in _measured(rule, blocks, inputs, chosen, kept):
+                modules = _block_modules(rule, linear_layers(blocks[index], chosen), statistics, index, kept)
+                _replace(outcome, rule, blocks[index], index, modules)
+                bar.update()
     except BaseException:
         outcome.undo()
         raise
     return outcome
-
-
-def _compress(
-    rule: Method, layers: dict[str, nn.Linear], measured: dict[str, Statistic], index: int
-) -> dict[str, CompressedModule]:
-    block_rule = rule.for_block(layers, measured)
-    return {name: block_rule(layer, measured.get(name), name=f"{index}.{name}") for name, layer in layers.items()}
 
 
 def _inputs(
@@ -163,26 +145,44 @@ def _inputs(
     return inputs
 
 
-def _walk(
+def _measured(
+    rule: Method, blocks: Sequence[nn.Module], inputs: list[BlockInput], chosen: Chosen, kept: KeptBlocks | None
+) -> Iterator[tuple[int, dict[str, Statistic]]]:
+    """Numbers of the blocks in order, with the statistics of their layers where the method has one."""
+    if rule.statistic is None:
+        return ((index, {}) for index in range(len(blocks)))
+    done = (lambda _index: False) if kept is None else kept.done
+    return calibrated(blocks, inputs, rule.statistic, chosen, done=done)
+
+
+def _block_modules(
     rule: Method,
-    blocks: Sequence[nn.Module],
-    inputs: list[BlockInput],
-    visit: Visit,
-    *,
-    chosen: Chosen,
+    layers: Mapping[str, nn.Linear],
+    statistics: Mapping[str, Statistic],
+    index: int,
     kept: KeptBlocks | None,
+) -> Mapping[str, CompressedModule]:
+    """Compressed layers of a block, by their names in it: those that are kept, or new ones, which are then kept."""
+    if kept is not None and kept.done(index):
+        return kept.load(index)
+    modules = rule.compress_block(layers, statistics, prefix=f"{index}.")
+    if kept is not None:
+        kept.save(index, modules)
+    return modules
+
+
+def _replace(
+    outcome: Compression, rule: Method, block: nn.Module, index: int, modules: Mapping[str, CompressedModule]
 ) -> None:
-    if rule.statistic is not None:
-        done = (lambda _index: False) if kept is None else kept.done
-        calibrate_blocks(blocks, inputs, rule.statistic, visit, chosen, done=done)
-        return
-    for index in range(len(blocks)):
-        visit(index, {})
+    for name, module in modules.items():
+        outcome.swap(block, str(index), name, module)
+    for owner, attribute, value in rule.settings(block, modules):  # type: ignore[arg-type]
+        outcome.tell(owner, attribute, value)
 
 
 @contextmanager
 def compressed(method: Method, blocks: Sequence[nn.Module], **options: object) -> Iterator[Compression]:
-    """`apply` on entry, `undo` on exit, whatever happens in between."""
+    """Compression as a context: `apply` on entry, `undo` on exit, whatever happens in between."""
     outcome = apply(method, blocks, **options)  # type: ignore[arg-type]
     try:
         yield outcome

@@ -18,9 +18,9 @@ from bench.measure.instrument import Instrument
 from bench.measure.whole_windows import Advance, WholeWindows
 from bench.verdict.evidence import Arrays, Origin
 from compress.calibrate import BlockInput, block_inputs, linear_layers
-from compress.factorise import KroneckerFactorisation, trained_scalars
-from compress.heal import heal
-from compress.kron_linear import KroneckerLinear
+from compress.distillation.heal import heal
+from compress.factorisation.kronecker.linear import KroneckerLinear
+from compress.factorisation.kronecker.method import KroneckerFactorisation, trained_scalars
 from compress.swap import apply
 from models.gpt2 import keep_layers, unique_parameters
 from models.load import find_blocks, mlp_width

@@ -28,8 +28,8 @@ from bench.measure.perplexity import token_losses
 from bench.measure.session import Session
 from bench.verdict.documents import Array, Interval, crossed_ratio
 from bench.verdict.evidence import Arrays, Origin
-from compress.distillation import triple_loss
-from compress.factorise import trained_scalars
+from compress.distillation.losses import triple_loss
+from compress.factorisation.kronecker.method import trained_scalars
 from models.data.text import Document, text_sha256
 from models.data.vocabulary import enough_texts, train_tokenizer
 from models.errors import InputError

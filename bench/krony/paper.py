@@ -32,7 +32,7 @@ from bench.measure.perplexity import (
 )
 from bench.measure.session import Session
 from bench.verdict.evidence import Arrays, Origin
-from compress.factorise import KroneckerFactorisation, Start
+from compress.factorisation.kronecker.method import KroneckerFactorisation, Start
 from compress.swap import apply
 from models.data.text import END_OF_TEXT, read_documents
 from models.errors import InputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compress.kron import FactorShapes
+from compress.factorisation.kronecker.sums import FactorShapes
 from models.gpt2 import GPT2_SMALL, GPT2Shape
 
 MATRIX = (3072, 768)

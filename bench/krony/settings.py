@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compress.heal import Healing
+from compress.distillation.heal import Healing
 from models.gpt2 import GPT2Shape
 from models.training.train import Training
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from torch import nn
 from transformers import PreTrainedModel
 
-from compress.factorise import KroneckerFactorisation, Start, factorised_embedding
+from compress.factorisation.kronecker.embedding import factorised_embedding
+from compress.factorisation.kronecker.method import KroneckerFactorisation, Start
 from compress.swap import apply
 from models.errors import InputError
 from models.gpt2 import every_other_layer

@@ -19,8 +19,8 @@ from bench.verdict.conclude import exactly
 from bench.verdict.documents import Interval
 from bench.verdict.regions import UNCHANGED, Region
 from bench.verdict.rows import Row
-from compress.kron import FactorShapes, materialise
-from compress.kron_linear import KroneckerLinear
+from compress.factorisation.kronecker.linear import KroneckerLinear
+from compress.factorisation.kronecker.sums import FactorShapes, materialise
 
 PAPER_SCALE = "paper-gpt2"
 NONE = Region(high=0.0)

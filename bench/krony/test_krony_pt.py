@@ -20,7 +20,7 @@ from bench.parameters import parameters
 from bench.verdict.documents import crossed_ratio, difference_ratio, mean
 from bench.verdict.regions import GROWS, Region
 from bench.verdict.rows import Row
-from compress.factorise import KroneckerFactorisation, KroneckerFitToInputs, Start
+from compress.factorisation.kronecker.method import KroneckerFactorisation, KroneckerFitToInputs, Start
 
 PAPER_SCALE = "paper-gpt2"
 BETTER = Region(low=1.0)

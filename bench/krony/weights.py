@@ -15,8 +15,8 @@ from bench.measure.instrument import Instrument
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Arrays, Origin
 from compress.calibrate import linear_layers
-from compress.factorise import KroneckerFactorisation
-from compress.kron import FactorShapes, materialise, rearranged, singular_values, van_loan
+from compress.factorisation.kronecker.method import KroneckerFactorisation
+from compress.factorisation.kronecker.sums import FactorShapes, materialise, rearranged, singular_values, van_loan
 from models.load import mlp_width
 
 Shape = tuple[int, int]

@@ -22,7 +22,8 @@ from bench.verdict.documents import Array, Interval, growth, mean
 from bench.verdict.evidence import Arrays, Origin
 from bench.verdict.regions import GROWS, Region, Verdict, judge
 from bench.verdict.simulation import Population, rate_of_reproduced
-from compress.methods import Method, RoundToNearest
+from compress.method import Method
+from compress.quantization.rounding import RoundToNearest
 from compress.swap import Compression, compressed
 
 FLOOR_FACTOR = 10

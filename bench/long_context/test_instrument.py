@@ -11,7 +11,8 @@ from bench.parameters import parameters
 from bench.verdict.documents import Interval, growth, ratio
 from bench.verdict.regions import GROWS, GROWS_CLEARLY, UNCHANGED, Region
 from bench.verdict.rows import Row
-from compress.methods import CastWeights, Method, RoundToNearest
+from compress.method import Method
+from compress.quantization.rounding import CastWeights, RoundToNearest
 
 MILDEST = RoundToNearest(8)
 FLOOR = Row(

@@ -26,7 +26,12 @@ from bench.verdict.documents import (
 )
 from bench.verdict.regions import GROWS, GROWS_CLEARLY, LINEAR, UNCHANGED, Region, Verdict, judge
 from bench.verdict.rows import Row
-from compress.methods import Keep, MagnitudePruning, Method, Protection, RandomPruning, RoundToNearest, WandaPruning
+from compress.method import Method
+from compress.pruning.magnitude import MagnitudePruning
+from compress.pruning.random import RandomPruning
+from compress.pruning.wanda import WandaPruning
+from compress.quantization.mixed_precision import Keep, Protection
+from compress.quantization.rounding import RoundToNearest
 
 GROWTH = "KL at the longest context over KL at the shortest"
 BAND = "equivalence: within a quarter in either direction"

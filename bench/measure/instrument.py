@@ -43,9 +43,15 @@ class Instrument(ABC):
         """
         roots = sorted({root_of(thing) for thing in (_function(measure), *code)})
         settings = self.session.settings
-        code_hash = code_sha256(tuple(roots))
+        code_hash = _code(tuple(roots))
         wanted = Wanted(variant, self.name, plain(self.settings), self.settings_at, roots, code_hash, settings.effort)
         return self.session.store.arrays(wanted, self.origin, measure)
+
+
+@functools.cache
+def _code(roots: tuple[str, ...]) -> str:
+    """Hash of the code that roots reach; the code of a process does not change."""
+    return code_sha256(roots)
 
 
 def _function(measure: Callable[[], Arrays]) -> Callable[..., Arrays]:

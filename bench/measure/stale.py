@@ -33,13 +33,18 @@ def why_stale(row: Result, evidence: Evidence) -> str:
 def why_variant_stale(variant: Variant) -> str:
     """Reason why the present code would not give a variant; empty where it would."""
     try:
-        if code_sha256(tuple(variant.roots)) != variant.code:
+        if _code(tuple(variant.roots)) != variant.code:
             return "the code that measures it has changed"
     except LookupError as error:
         return f"the code that measured it is gone ({error})"
     if variant.settings_at and variant.settings != present_settings(variant):
         return "it was measured with other settings than the code's present ones"
     return ""
+
+
+@functools.cache
+def _code(roots: tuple[str, ...]) -> str:
+    return code_sha256(roots)
 
 
 def present_settings(variant: Variant) -> dict[str, Any] | None:

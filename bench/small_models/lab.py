@@ -20,8 +20,8 @@ from bench.measure.session import Session
 from bench.small_models.settings import SmallModelsSettings
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Arrays, Origin
-from compress.distillation import mixed_loss, reverse_kl, soft_cross_entropy
-from compress.teacher_cache import cached_logits
+from compress.distillation.losses import mixed_loss, reverse_kl, soft_cross_entropy
+from compress.distillation.teacher_cache import cached_logits
 from models.data.tasks import Task
 from models.data.text import Document, text_sha256
 from models.data.vocabulary import enough_texts, train_tokenizer

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from bench.krony.printed import MATRIX, TABLE_1, Factorisation
 from bench.krony.settings import NANO
 from bench.measure.timing import seconds
-from compress.kron import FactorShapes, materialise, rearranged, van_loan
-from compress.kron_linear import Contraction, choose, kronecker_linear, operations
+from compress.factorisation.kronecker.linear import Contraction, choose, kronecker_linear, operations
+from compress.factorisation.kronecker.sums import FactorShapes, materialise, rearranged, van_loan
 from models.gpt2 import build
 from models.training.train import Training, batch_indices, next_token_loss, train, windows_of
 

@@ -18,10 +18,14 @@ from bench.long_context.windows import paired_windows
 from bench.measure.divergence import compare
 from bench.measure.session import Session
 from bench.measure.timing import seconds
-from compress.calibrate import block_inputs, calibrate_blocks
-from compress.methods import CastWeights, MagnitudePruning, Method, RoundToNearest, WandaPruning
-from compress.prune import smallest
-from compress.quantize import PerGroup, fake_quantize
+from compress.calibrate import block_inputs, calibrated
+from compress.grid import fake_quantize
+from compress.method import Method
+from compress.pruning.magnitude import MagnitudePruning
+from compress.pruning.wanda import WandaPruning
+from compress.quantization.grouping import PerGroup
+from compress.quantization.rounding import CastWeights, RoundToNearest
+from compress.selection import smallest
 from compress.statistics import SquaredInputs
 from compress.swap import apply
 
@@ -114,7 +118,8 @@ def test_wanda_costs_two_passes_through_the_blocks(session: Session, benchmark: 
 
     def measure_only() -> None:
         inputs = block_inputs(session.decoder.hidden, blocks[0], calibration)
-        calibrate_blocks(blocks, inputs, SquaredInputs, lambda _index, _measured: None)
+        for _ in calibrated(blocks, inputs, SquaredInputs):
+            pass
 
     one = seconds(passes, 2)
     benchmark.pedantic(run, rounds=1)

@@ -16,12 +16,13 @@ from torch.nn import functional
 from bench.measure.session import Session
 from bench.measure.timing import seconds
 from compress.calibrate import block_inputs
-from compress.compensate import inverse_factor
-from compress.gptq import GPTQ, gptq
-from compress.quantize import PerGroup, PerRow, fit_grid
-from compress.sparsegpt import sparsegpt
+from compress.distillation.teacher_cache import cached_logits
+from compress.grid import fit_grid
+from compress.pruning.compensate import inverse_factor
+from compress.pruning.sparsegpt import sparsegpt
+from compress.quantization.gptq import GPTQ, gptq
+from compress.quantization.grouping import PerGroup, PerRow
 from compress.swap import compressed
-from compress.teacher_cache import cached_logits
 from models.data.text import calibration_batches
 from models.t5 import FeedForward, MatrixChain, T5Shape, build
 from models.text_to_text import TargetLoss, logits_of
@@ -91,7 +92,7 @@ def test_solver(
         pytest.skip("more shapes are timed with --effort=normal and --effort=thorough")
     weight, gram = layer(*shape)
     known = inverse_factor(gram, 0.01)
-    for module in ("compress.gptq", "compress.sparsegpt", __name__):
+    for module in ("compress.quantization.gptq", "compress.pruning.sparsegpt", __name__):
         monkeypatch.setattr(f"{module}.inverse_factor", lambda *_: known)
     actions: dict[str, tuple[Callable, Callable]] = {
         "gptq": (lambda: gptq(weight, gram, bits=4, grouping=PerRow()).codes, lambda: plain_gptq(weight, gram, 4)),

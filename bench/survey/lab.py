@@ -21,8 +21,8 @@ from bench.measure.perplexity import LAMBADA, passages_of
 from bench.measure.whole_windows import WholeWindows
 from bench.verdict.documents import Array, Interval, difference_ratio
 from bench.verdict.evidence import Arrays, Origin
-from compress.gptq import GPTQ
-from compress.methods import Method
+from compress.method import Method
+from compress.quantization.gptq import GPTQ
 from compress.swap import Compression, compressed
 from models.data.text import calibration_batches, text_sha256
 from models.errors import InputError

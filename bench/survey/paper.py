@@ -22,7 +22,7 @@ from bench.measure.perplexity import GPTQ_PROTOCOL, perplexity
 from bench.measure.session import Session
 from bench.survey.settings import SurveySettings
 from bench.verdict.evidence import Arrays, Origin
-from compress.methods import Method
+from compress.method import Method
 from compress.swap import compressed
 from models.data.text import read_documents
 from models.errors import InputError

@@ -16,15 +16,19 @@ from bench.verdict.conclude import by_arithmetic, exactly
 from bench.verdict.documents import Interval
 from bench.verdict.regions import GROWS, Region
 from bench.verdict.rows import Row
-from compress.awq import AWQ
-from compress.deep_compression import DeepCompression
-from compress.float_grid import FP4, FP8_E4M3, FloatRounding
-from compress.gptq import GPTQ
-from compress.int8 import LLMInt8, SmoothQuant
-from compress.methods import ComparisonGroup, MagnitudePruning, Method, Protection, RoundToNearest, WandaPruning
-from compress.quantize import PerGroup
-from compress.sparsegpt import SparseGPT
-from compress.structured import StructuredPruning
+from compress.coding import DeepCompression
+from compress.method import Method
+from compress.pruning.magnitude import ComparisonGroup, MagnitudePruning
+from compress.pruning.sparsegpt import SparseGPT
+from compress.pruning.structured import StructuredPruning
+from compress.pruning.wanda import WandaPruning
+from compress.quantization.awq import AWQ
+from compress.quantization.float_grid import FP4, FP8_E4M3, FloatRounding
+from compress.quantization.gptq import GPTQ
+from compress.quantization.grouping import PerGroup
+from compress.quantization.int8 import LLMInt8, SmoothQuant
+from compress.quantization.mixed_precision import Protection
+from compress.quantization.rounding import RoundToNearest
 
 PAPER_SCALE = "paper-opt"
 HALF, GROUPS = 0.5, PerGroup(128)

@@ -14,10 +14,12 @@ from bench.survey.paper import OPT
 from bench.verdict.conclude import exactly
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
-from compress.gptq import GPTQ
-from compress.methods import MagnitudePruning, Method, RoundToNearest
-from compress.quantize import PerRow
-from compress.sparsegpt import SparseGPT
+from compress.method import Method
+from compress.pruning.magnitude import MagnitudePruning
+from compress.pruning.sparsegpt import SparseGPT
+from compress.quantization.gptq import GPTQ
+from compress.quantization.grouping import PerRow
+from compress.quantization.rounding import RoundToNearest
 
 PAPER_SCALE = "paper-opt"
 pytestmark = pytest.mark.paper

@@ -13,7 +13,7 @@ from bench.measure.timing import Action, Timing
 from bench.parameters import parameters
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
-from compress.prune import smallest
+from compress.selection import smallest
 
 PAPER_SCALE = "paper-opt"
 FASTER = Region(high=0.95)

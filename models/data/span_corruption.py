@@ -63,19 +63,3 @@ def corrupt(
             target.append(first_sentinel - span)
         (target if is_noise else inputs).append(int(token))
     return [*inputs, end], [*target, end]
-
-
-def restore(inputs: Sequence[int], target: Sequence[int], *, first_sentinel: int, sentinels: int = 100) -> list[int]:
-    """The text that `corrupt` took apart: every sentinel of the input replaced by its span of the target."""
-    lowest = first_sentinel - sentinels + 1
-    spans: dict[int, list[int]] = {}
-    current: list[int] = []
-    for token in target[:-1]:
-        if lowest <= token <= first_sentinel:
-            current = spans.setdefault(token, [])
-        else:
-            current.append(token)
-    found: list[int] = []
-    for token in inputs[:-1]:
-        found.extend(spans[token] if lowest <= token <= first_sentinel else [token])
-    return found

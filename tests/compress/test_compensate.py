@@ -7,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from compress.compensate import compensated, inverse_factor, one_by_one
-from compress.gptq import GPTQ, Ranges, gptq
-from compress.methods import RoundToNearest
-from compress.prune import smallest
-from compress.quantize import PerGroup, PerRow, fake_quantize
-from compress.sparsegpt import SparseGPT, sparsegpt
+from compress.grid import fake_quantize
+from compress.pruning.compensate import compensated, inverse_factor, one_by_one
+from compress.pruning.sparsegpt import SparseGPT, sparsegpt
+from compress.quantization.column_rounding import Ranges
+from compress.quantization.gptq import GPTQ, gptq
+from compress.quantization.grouping import PerGroup, PerRow
+from compress.quantization.rounding import RoundToNearest
+from compress.selection import smallest
 from compress.statistics import GramMatrix
 
 

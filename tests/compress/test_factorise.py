@@ -12,19 +12,13 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from compress.calibrate import block_inputs
-from compress.distillation import hidden_direction_loss, soft_target_loss, triple_loss
-from compress.factorise import (
-    KroneckerFactorisation,
-    KroneckerFitToInputs,
-    Start,
-    factorised_embedding,
-    load_factorised,
-    make_dense,
-    save_factorised,
-)
-from compress.heal import Healing, heal, relative_error
-from compress.kron import materialise
-from compress.kron_linear import KroneckerLinear
+from compress.distillation.heal import Healing, heal, relative_error
+from compress.distillation.losses import hidden_direction_loss, soft_target_loss, triple_loss
+from compress.factorisation.kronecker.embedding import factorised_embedding
+from compress.factorisation.kronecker.folder import load_factorised, save_factorised
+from compress.factorisation.kronecker.linear import KroneckerLinear
+from compress.factorisation.kronecker.method import KroneckerFactorisation, KroneckerFitToInputs, Start, make_dense
+from compress.factorisation.kronecker.sums import materialise
 from compress.statistics import GramMatrix
 from compress.swap import apply, compressed
 from models.gpt2 import GPT2Shape, build, keep_layers, save_as_gpt2, unique_parameters

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from compress.awq import AWQ
 from compress.calibrate import block_inputs, linear_layers
-from compress.fold import fold_scales, producers
 from compress.layers import SimulatedLinear
-from compress.quantize import PerGroup
+from compress.quantization.awq import AWQ
+from compress.quantization.fold import fold_scales, producers
+from compress.quantization.grouping import PerGroup
 from compress.size import dense_storage
 from compress.swap import Compression, apply
 from models.load import find_blocks, load

@@ -5,14 +5,15 @@ import copy
 import pytest
 import torch
 
-from compress.awq import AWQ
-from compress.factorise import KroneckerFactorisation
-from compress.gptq import GPTQ
-from compress.int8 import LLMInt8, SmoothQuant
-from compress.methods import Method, WandaPruning
-from compress.quantize import PerGroup
-from compress.sparsegpt import SparseGPT
-from compress.structured import StructuredPruning
+from compress.factorisation.kronecker.method import KroneckerFactorisation
+from compress.method import Method
+from compress.pruning.sparsegpt import SparseGPT
+from compress.pruning.structured import StructuredPruning
+from compress.pruning.wanda import WandaPruning
+from compress.quantization.awq import AWQ
+from compress.quantization.gptq import GPTQ
+from compress.quantization.grouping import PerGroup
+from compress.quantization.int8 import LLMInt8, SmoothQuant
 from compress.swap import apply
 from models.load import find_blocks
 

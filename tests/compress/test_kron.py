@@ -8,7 +8,10 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from compress.kron import (
+from compress.factorisation.kronecker.embedding import KroneckerEmbedding
+from compress.factorisation.kronecker.fit import fit_to_inputs, gram_error, permuted_van_loan
+from compress.factorisation.kronecker.linear import Contraction, KroneckerLinear, kronecker_linear
+from compress.factorisation.kronecker.sums import (
     FactorShapes,
     fold_scalars,
     materialise,
@@ -17,8 +20,6 @@ from compress.kron import (
     singular_values,
     van_loan,
 )
-from compress.kron_fit import fit_to_inputs, gram_error, permuted_van_loan
-from compress.kron_linear import Contraction, KroneckerEmbedding, KroneckerLinear, kronecker_linear
 
 sides = st.integers(1, 5)
 seeds = st.integers(0, 2**31)

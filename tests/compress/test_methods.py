@@ -6,18 +6,14 @@ import torch
 from torch import nn
 
 from compress.calibrate import block_inputs, linear_layers, measuring
+from compress.grid import fake_quantize
 from compress.layers import SimulatedLinear
-from compress.methods import (
-    CastWeights,
-    ComparisonGroup,
-    Keep,
-    MagnitudePruning,
-    Protection,
-    RandomPruning,
-    RoundToNearest,
-    WandaPruning,
-)
-from compress.quantize import PerGroup, PerRow, PerTensor, fake_quantize
+from compress.pruning.magnitude import ComparisonGroup, MagnitudePruning
+from compress.pruning.random import RandomPruning
+from compress.pruning.wanda import WandaPruning
+from compress.quantization.grouping import PerGroup, PerRow, PerTensor
+from compress.quantization.mixed_precision import Keep, Protection
+from compress.quantization.rounding import CastWeights, RoundToNearest
 from compress.statistics import SquaredInputs
 from compress.swap import apply, compressed
 from models.load import find_blocks

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from compress.awq import AWQ, clip, output_error, search_scale
-from compress.float_grid import FP4, FP8_E4M3, FP8_E5M2, FloatRounding
-from compress.int8 import LLMInt8, SmoothQuant, smoothing_scale, vector_wise
-from compress.quantize import PerGroup, PerRow, fake_quantize
+from compress.grid import fake_quantize
+from compress.quantization.awq import AWQ, clip, output_error, search_scale
+from compress.quantization.float_grid import FP4, FP8_E4M3, FP8_E5M2, FloatRounding
+from compress.quantization.grouping import PerGroup, PerRow
+from compress.quantization.int8 import LLMInt8, SmoothQuant, smoothing_scale, vector_wise
 from compress.statistics import GramAndMagnitude, LargestInputs
 
 VALUES = st.floats(-500, 500, width=32)

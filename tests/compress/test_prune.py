@@ -6,7 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress.prune import removed_count, smallest, smallest_across, smallest_n_of_m, wanda_scores
+from compress.pruning.magnitude import smallest_across
+from compress.pruning.patterns import smallest_n_of_m
+from compress.pruning.wanda import wanda_scores
+from compress.selection import removed_count, smallest
 from tests.oracles import lowest
 
 few_values = st.sampled_from([0.0, 1e-45, 0.5, 0.5000001, 1.0, 2.0])  # ties are the rule

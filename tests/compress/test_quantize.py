@@ -7,17 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from compress.quantize import (
-    PerGroup,
-    PerRow,
-    PerTensor,
-    check_bits,
-    code_bits,
-    fake_quantize,
-    fit_grid,
-    from_codes,
-    to_codes,
-)
+from compress.grid import check_bits, code_bits, fake_quantize, fit_grid, from_codes, to_codes
+from compress.quantization.grouping import PerGroup, PerRow, PerTensor
 from tests.oracles import round_to_nearest
 
 EPS = torch.finfo(torch.float32).eps

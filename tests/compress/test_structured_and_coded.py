@@ -11,8 +11,8 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from compress.calibrate import linear_layers
-from compress.deep_compression import Coded, DeepCompression, canonical_codes, code, code_lengths, decode, shared_values
-from compress.structured import StructuredPruning, attention_layers, mlp_layers
+from compress.coding import Coded, DeepCompression, canonical_codes, code, code_lengths, decode, shared_values
+from compress.pruning.structured import StructuredPruning, attention_layers, mlp_layers
 from compress.swap import apply
 from models.load import find_blocks
 

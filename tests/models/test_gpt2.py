@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from bench.krony.printed import FOUR_TERMS, MATRIX, SCALARS, TABLE_1, TABLE_2, model_size
-from compress.kron import FactorShapes
+from compress.factorisation.kronecker.sums import FactorShapes
 from models.errors import InputError
 from models.gpt2 import GPT2_SMALL, GPT2Shape, build, every_other_layer, keep_layers, save_as_gpt2, unique_parameters
 from models.load import find_blocks, use_linear_layers

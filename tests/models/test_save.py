@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from compress.gptq import GPTQ
-from compress.int8 import SmoothQuant
-from compress.methods import RoundToNearest
-from compress.quantize import PerGroup
-from compress.sparsegpt import SparseGPT
-from compress.structured import StructuredPruning
+from compress.pruning.sparsegpt import SparseGPT
+from compress.pruning.structured import StructuredPruning
+from compress.quantization.gptq import GPTQ
+from compress.quantization.grouping import PerGroup
+from compress.quantization.int8 import SmoothQuant
+from compress.quantization.rounding import RoundToNearest
 from compress.swap import apply
 from models.errors import InputError
 from models.load import load

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from compress.distillation import jensen_shannon, mixed_loss, reverse_kl, soft_cross_entropy, soft_target_loss
+from compress.distillation.losses import jensen_shannon, mixed_loss, reverse_kl, soft_cross_entropy, soft_target_loss
 from models.data.span_corruption import corrupt, noise_spans, restore
 from models.gpt2 import unique_parameters
 from models.t5 import NOTHING, OWN, TABLE_3_1, FeedForward, MatrixChain, T5Shape, build, collapse

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from compress.distillation import HiddenStateLoss, reverse_kl, soft_target_loss
-from compress.teacher_cache import cached_logits
+from compress.distillation.losses import HiddenStateLoss, reverse_kl, soft_target_loss
+from compress.distillation.teacher_cache import cached_logits
 from models.data.span_corruption import restore
 from models.data.tasks import Task, arithmetic, article_of_origin, sentence_order, with_rationales
 from models.data.text import Document

@@ -16,8 +16,8 @@ from torch import nn
 
 from bench.checkpoint.judge import Judged, check_same_tokens, edges, held_bytes
 from bench.measure.divergence import compare
-from compress.gptq import GPTQ
-from compress.quantize import PerGroup
+from compress.quantization.gptq import GPTQ
+from compress.quantization.grouping import PerGroup
 from compress.swap import apply
 from models.errors import InputError
 from models.load import load, weight_bytes

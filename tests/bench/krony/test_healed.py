@@ -9,8 +9,8 @@ from scipy import stats
 
 from bench.krony.healed import FactorisedLab, Variant
 from bench.krony.settings import HEALED, Healed
-from compress.factorise import KroneckerFactorisation, KroneckerFitToInputs
-from compress.heal import Healing
+from compress.distillation.heal import Healing
+from compress.factorisation.kronecker.method import KroneckerFactorisation, KroneckerFitToInputs
 from models.data.text import Corpus
 from models.load import load
 from tests.bench.fakes import FakeLab

@@ -11,7 +11,7 @@ from bench.long_context.curves import Curve, curve, hidden_states
 from bench.long_context.windows import PairedWindows, paired_windows
 from bench.measure import divergence
 from bench.measure.divergence import compare
-from compress.methods import RoundToNearest
+from compress.quantization.rounding import RoundToNearest
 from compress.swap import compressed
 from models.load import Decoder, find_blocks
 from tests import oracles

@@ -16,15 +16,15 @@ from torch import nn
 from bench.report.__main__ import write
 from bench.report.survey import draw, sections
 from bench.verdict.evidence import Evidence, Row, append
-from compress.awq import AWQ
 from compress.calibrate import linear_layers
-from compress.float_grid import FP4, FloatRounding
-from compress.gptq import GPTQ
-from compress.int8 import LLMInt8, SmoothQuant
-from compress.quantize import PerGroup
-from compress.sparsegpt import SparseGPT
+from compress.pruning.sparsegpt import SparseGPT
+from compress.pruning.structured import StructuredPruning
+from compress.quantization.awq import AWQ
+from compress.quantization.float_grid import FP4, FloatRounding
+from compress.quantization.gptq import GPTQ
+from compress.quantization.grouping import PerGroup
+from compress.quantization.int8 import LLMInt8, SmoothQuant
 from compress.statistics import GramMatrix
-from compress.structured import StructuredPruning
 from compress.swap import apply
 
 ROOT = Path(__file__).parents[3]

@@ -15,8 +15,8 @@ from bench.checkpoint.protocols import PROTOCOLS, protocol_lines, ratio, scores
 from bench.survey.paper import OPTLab
 from bench.survey.settings import SurveySettings
 from bench.verdict.evidence import read
-from compress.gptq import GPTQ
-from compress.quantize import PerRow
+from compress.quantization.gptq import GPTQ
+from compress.quantization.grouping import PerRow
 from compress.swap import compressed
 from models.errors import InputError
 from models.load import load

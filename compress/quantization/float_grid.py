@@ -1,4 +1,4 @@
-"""Floating-point grids of a few bits: FP4 (E2M1) and FP8 (E4M3, E5M2), with one scale a group or token."""
+"""Floating-point grids of a few bits: FP4 (E2M1) and FP8 (E4M3), with one scale a group or token."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from compress.layers import SimulatedLinear
-from compress.methods import Method
-from compress.quantize import Grouping, PerGroup
+from compress.method import Method
+from compress.quantization.grouping import Grouping, PerGroup
 from compress.size import Storage, element_bits
 from compress.statistics import Statistic
 
 
 @dataclass(frozen=True)
 class FloatFormat:
-    """A sign, an exponent and a mantissa; subnormals, and no infinity where `largest` says so."""
+    """Format of a sign, an exponent and a mantissa, with subnormals and without infinities."""
 
     name: str
     exponent_bits: int
@@ -25,27 +25,27 @@ class FloatFormat:
 
     @property
     def bits(self) -> int:
-        """Of one value."""
+        """Bits of one value."""
         return 1 + self.exponent_bits + self.mantissa_bits
 
     @property
     def lowest_exponent(self) -> int:
-        """Of the normal numbers; below it the step stays what it is there."""
+        """Exponent of the smallest normal numbers; below it the step stays what it is there."""
         return 2 - 2 ** (self.exponent_bits - 1)
 
     def round(self, values: Tensor) -> Tensor:
-        """The nearest number of the format, ties to the even mantissa; beyond the largest, the largest."""
+        """Nearest numbers of the format, ties to the even mantissa; beyond the largest, the largest."""
         # frexp: values = mantissa * 2^exponent with the mantissa in [1/2, 1).
         exponent = torch.frexp(values).exponent.sub(1).clamp_min(self.lowest_exponent)
         step = torch.ldexp(torch.ones_like(values), exponent - self.mantissa_bits)
         return (values / step).round_().mul_(step).clamp_(-self.largest, self.largest)
 
     def fake(self, values: Tensor) -> Tensor:
-        """`values [..., members]` moved to the format under one scale a group, which makes the largest fit exactly."""
+        """Moves `values [..., members]` to the format under one scale a group, which makes the largest fit exactly."""
         return self.round(values / (scale := self.scale(values))).mul_(scale)
 
     def scale(self, values: Tensor) -> Tensor:
-        """`max|x| / largest` of each group, `[..., members]` -> `[..., 1]`; never zero."""
+        """Scale `max|x| / largest` of each group, `[..., members]` -> `[..., 1]`; never zero."""
         tiny = torch.finfo(values.dtype).tiny
         return (values.abs().amax(-1, keepdim=True) / self.largest).clamp_min(tiny)
 
@@ -56,12 +56,11 @@ class FloatFormat:
 FP4 = FloatFormat("fp4", 2, 1, 6.0)
 """E2M1 of the OCP microscaling formats: 0, 0.5, 1, 1.5, 2, 3, 4, 6."""
 FP8_E4M3 = FloatFormat("fp8-e4m3", 4, 3, 448.0)
-FP8_E5M2 = FloatFormat("fp8-e5m2", 5, 2, 57_344.0)
 
 
 @dataclass(frozen=True)
 class FloatRounding(Method):
-    """Weights, and inputs per token if asked, in a floating-point format (ZeroQuant-FP, Wu et al. 2023)."""
+    """Rounding of weights, and of inputs per token if asked, to a float format (ZeroQuant-FP, Wu et al. 2023)."""
 
     format: FloatFormat
     grouping: Grouping = field(default_factory=lambda: PerGroup(128))
@@ -72,10 +71,10 @@ class FloatRounding(Method):
         return f"{self.format}{inputs}-{self.grouping}"
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> SimulatedLinear:
-        """The layer with its weight in the format."""
+        """Layer with its weight in the format."""
         weight = layer.weight.detach()
         groups = self.grouping.cut(weight)
-        found = self.grouping.join(self.format.fake(groups), weight.shape[1])
+        rounded = self.grouping.join(self.format.fake(groups), weight.shape[1])
         storage = Storage(
             weight.numel(),
             value_bits=weight.numel() * self.format.bits,
@@ -83,4 +82,4 @@ class FloatRounding(Method):
             held_bits=weight.numel() * element_bits(weight),
         )
         quantize = None if self.activations is None else self.activations.fake
-        return SimulatedLinear(found, layer.bias, storage=storage, quantize_inputs=quantize)
+        return SimulatedLinear(rounded, layer.bias, storage=storage, quantize_inputs=quantize)

@@ -9,21 +9,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from compress.grid import fake_quantize
 from compress.layers import SimulatedLinear
-from compress.methods import Method
-from compress.quantize import fake_quantize
+from compress.method import Method
 from compress.size import Storage, element_bits
 from compress.statistics import LargestInputs, Statistic
 
 OUTLIER = 6.0
 """Magnitude from which an input counts as an outlier (Dettmers et al. 2022, §3.2)."""
 vector_wise = partial(fake_quantize, bits=8, symmetric=True)
-"""One symmetric scale a row: a token of the inputs, an output of the weight (§3.1)."""
-
-
-def around_outliers(values: Tensor, wide: Tensor) -> Tensor:
-    """`vector_wise` of all but the columns `wide` of `[rows, d_in]`, which stay as they are."""
-    return torch.where(wide, values, vector_wise(values.masked_fill(wide, 0)))
+"""Rounding with one symmetric scale a row: a token of the inputs, an output of the weight (§3.1)."""
 
 
 def _storage(weight: Tensor, kept_columns: int = 0) -> Storage:
@@ -38,15 +33,9 @@ def _storage(weight: Tensor, kept_columns: int = 0) -> Storage:
     )
 
 
-def _largest(statistic: Statistic | None, name: str, method: object) -> Tensor:
-    if not isinstance(statistic, LargestInputs) or not statistic.tokens:
-        raise TypeError(f"{method} needs the largest inputs of {name or 'the layer'}; calibrate first")
-    return statistic.largest
-
-
 @dataclass(frozen=True)
 class LLMInt8(Method):
-    """Vector-wise 8-bit products, but for inputs that reach the threshold, which stay wide with their weights.
+    """Vector-wise 8-bit products but for inputs that reach the threshold, which stay wide with their weights.
 
     The paper finds them anew in every batch; here they are those of the calibration text, so that a token's result does
     not depend on what else is in its batch. With an infinite threshold there are none.
@@ -63,16 +52,16 @@ class LLMInt8(Method):
         return f"llm-int8-{self.threshold:g}"
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str = "") -> SimulatedLinear:
-        """The layer with its outlier columns as they are and the rest on 8 bits."""
-        wide = _largest(statistic, name, self) >= self.threshold
+        """Layer with its outlier columns as they are and the rest on 8 bits."""
+        wide = self.measured(LargestInputs, statistic, name).largest >= self.threshold
         weight = layer.weight.detach()
-        quantize = partial(around_outliers, wide=wide)
+        quantize = partial(vector_wise, exempt=wide)
         storage = _storage(weight, int(wide.sum()))
         return SimulatedLinear(quantize(weight), layer.bias, storage=storage, quantize_inputs=quantize)
 
 
 def smoothing_scale(largest_inputs: Tensor, weight: Tensor, strength: float) -> Tensor:
-    """`max|X_j|^a / max|W_j|^(1 - a)` for every input (Xiao et al. 2023, eq. 4); 1 where either is zero.
+    """Scale `max|X_j|^a / max|W_j|^(1 - a)` of every input (Xiao et al. 2023, eq. 4); 1 where either is zero.
 
     Args:
         largest_inputs: `[d_in]`.
@@ -86,7 +75,7 @@ def smoothing_scale(largest_inputs: Tensor, weight: Tensor, strength: float) -> 
 
 @dataclass(frozen=True)
 class SmoothQuant(Method):
-    """Divide large inputs by a scale that the weight takes on, then round both vector-wise to 8 bits.
+    """Vector-wise 8-bit products after large inputs were divided by a scale that the weight takes on.
 
     The scale stands in the layer here; before a norm it can be folded into that norm's weight.
     """
@@ -102,9 +91,9 @@ class SmoothQuant(Method):
         return f"smoothquant-{self.strength:g}"
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str = "") -> SimulatedLinear:
-        """The layer with smoothed inputs, weight and inputs on 8 bits."""
+        """Layer with smoothed inputs, weight and inputs on 8 bits."""
         weight = layer.weight.detach()
-        scale = smoothing_scale(_largest(statistic, name, self), weight, self.strength)
-        found = vector_wise(weight * scale)
+        scale = smoothing_scale(self.measured(LargestInputs, statistic, name).largest, weight, self.strength)
+        rounded = vector_wise(weight * scale)
         storage = _storage(weight)
-        return SimulatedLinear(found, layer.bias, storage=storage, quantize_inputs=vector_wise, input_scale=scale)
+        return SimulatedLinear(rounded, layer.bias, storage=storage, quantize_inputs=vector_wise, input_scale=scale)

@@ -1,4 +1,4 @@
-"""Block-local healing: train each compressed block to give the dense model's hidden states, one block at a time.
+"""Block-local healing: every compressed block is trained to give the dense model's hidden states, one block at a time.
 
 No gradient crosses a block, so memory is one block's and a model heals where it could not be trained end to end.
 A block reads what the healed blocks before it give, so it also learns to undo their errors.
@@ -17,25 +17,25 @@ from compress.calibrate import BlockInput
 
 @dataclass(frozen=True)
 class Healing:
-    """How each block is trained."""
+    """Training of every block."""
 
     passes: int = 2
-    """Over the calibration batches."""
+    """Passes over the calibration batches."""
     learning_rate: float = 1e-3
-    """Of Adam, falling to zero along half a cosine."""
+    """Learning rate of Adam, falling to zero along half a cosine."""
 
     def __post_init__(self) -> None:
         if self.passes < 0 or not self.learning_rate > 0:
             raise ValueError(f"{self.passes} passes at learning rate {self.learning_rate}: give at least 0 and above 0")
 
 
-def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
-    """Squared distance over squared length of each token's hidden state `[..., width]`, the mean over tokens.
+def relative_error(given: Tensor, wanted: Tensor) -> Tensor:
+    """Squared distance over squared length of every token's hidden state `[..., width]`, the mean over tokens.
 
     The next block normalises each token by its own length, and a few tokens are hundreds of times longer than others.
     """
     wanted = wanted.float()
-    return ((found.float() - wanted).square().sum(-1) / wanted.square().sum(-1).clamp(min=1e-12)).mean()
+    return ((given.float() - wanted).square().sum(-1) / wanted.square().sum(-1).clamp(min=1e-12)).mean()
 
 
 def heal(
@@ -48,7 +48,7 @@ def heal(
     stands_for: Sequence[int] | None = None,
     advance: Callable[[int], None] = lambda tokens: None,
 ) -> list[tuple[float, float]]:
-    """Train each block on the dense model's hidden states.
+    """Trains every block on the dense model's hidden states.
 
     Args:
         blocks: of the compressed model, in order; trained in place.
@@ -80,7 +80,7 @@ def heal(
 
 
 Pairs = list[tuple[BlockInput, Tensor]]
-"""What enters a block, and the hidden states that should leave it, for every batch."""
+"""Inputs of a block, and the hidden states that should leave it, for every batch."""
 
 
 def _heal_block(

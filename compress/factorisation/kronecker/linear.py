@@ -1,6 +1,6 @@
-"""A linear layer whose weight is a sum of Kronecker products, computed without forming it where that is faster.
+"""Linear layer whose weight is a sum of Kronecker products, computed without forming it where that is faster.
 
-Notation as in `compress.kron`.
+Notation as in `compress.factorisation.kronecker.sums`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.kron import FactorShapes, fold_scalars, materialise
+from compress.factorisation.kronecker.sums import FactorShapes, fold_scalars, materialise
 from compress.size import Storage, element_bits
 
 
 class Contraction(Enum):
-    """In which order inputs meet the factors."""
+    """Order in which inputs meet the factors."""
 
     FIRST = "first factor, then second"
     SECOND = "second factor, then first"
@@ -24,9 +24,9 @@ class Contraction(Enum):
 
 
 ELEMENT_COST = 40.0
-"""What reading and writing one element of an intermediate takes, in floating-point operations of a matrix product.
+"""Cost of reading and writing one element of an intermediate, in floating-point operations of a matrix product.
 
-`bench/speed/test_measuring.py` shows whether the choices that follow from it are right.
+`bench/speed/test_krony.py` shows whether the choices that follow from it are right.
 """
 
 
@@ -41,7 +41,7 @@ def operations(shapes: FactorShapes, terms: int, tokens: int, order: Contraction
 
 
 def _moved(shapes: FactorShapes, terms: int, tokens: int, order: Contraction) -> int:
-    """Elements that are read or written between the products."""
+    """Number of elements that are read or written between the products."""
     (m, n), (p, q) = shapes.first, shapes.second
     if order is Contraction.FIRST:
         return tokens * (2 * terms * m * q + (n * q if q > 1 else 0))
@@ -51,7 +51,7 @@ def _moved(shapes: FactorShapes, terms: int, tokens: int, order: Contraction) ->
 
 
 def choose(shapes: FactorShapes, terms: int, tokens: int) -> Contraction:
-    """The order that should be fastest for this many tokens at once."""
+    """Order that should be fastest for this many tokens at once."""
 
     def cost(order: Contraction) -> float:
         moved = _moved(shapes, terms, tokens, order)
@@ -63,7 +63,7 @@ def choose(shapes: FactorShapes, terms: int, tokens: int) -> Contraction:
 def kronecker_linear(
     inputs: Tensor, first: Tensor, second: Tensor, bias: Tensor | None = None, *, order: Contraction | None = None
 ) -> Tensor:
-    """Inputs times the transposed sum of Kronecker products, `[..., n q]` -> `[..., m p]`.
+    """Product of inputs and the transposed sum of Kronecker products, `[..., n q]` -> `[..., m p]`.
 
     Args:
         inputs: `[..., n q]`.
@@ -107,7 +107,7 @@ def _second_then_first(flat: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
 
 class KroneckerLinear(nn.Module):
-    """`y = (sum_i s_i A_i ⊗ B_i) x + bias`, with the factors, the bias and (where given) the scalars as parameters.
+    """Linear layer `y = (sum_i s_i A_i ⊗ B_i) x + bias`, with factors, bias and scalars (if any) as parameters.
 
     With `rows` and `columns` the weight is the Kronecker sum with its rows and columns taken in that order.
     """
@@ -138,24 +138,24 @@ class KroneckerLinear(nn.Module):
 
     @property
     def shapes(self) -> FactorShapes:
-        """Of the factors."""
+        """Shapes of the factors."""
         _, m, n = self.first.shape
         _, p, q = self.second.shape
         return FactorShapes((m, n), (p, q))
 
     @property
     def terms(self) -> int:
-        """K."""
+        """Number of terms, k."""
         return len(self.first)
 
     @property
     def in_features(self) -> int:
-        """N q."""
+        """Number of inputs, n q."""
         return self.shapes.weight[1]
 
     @property
     def out_features(self) -> int:
-        """M p."""
+        """Number of outputs, m p."""
         return self.shapes.weight[0]
 
     def operations(self, tokens: int) -> int:
@@ -166,13 +166,13 @@ class KroneckerLinear(nn.Module):
         return self.first if self.scalars is None else fold_scalars(self.first, self.scalars)
 
     def weight(self) -> Tensor:
-        """The dense matrix it stands for, `[out_features, in_features]`."""
+        """Dense matrix it stands for, `[out_features, in_features]`."""
         dense = materialise(self._scaled(), self.second)
         dense = dense if self.rows is None else dense[self.rows]
         return dense if self.columns is None else dense[:, self.columns]
 
     def dense(self) -> nn.Linear:
-        """A plain layer with the same outputs."""
+        """Plain layer with the same outputs."""
         layer = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
         layer.weight = nn.Parameter(self.weight().detach())
         if self.bias is not None:
@@ -181,14 +181,14 @@ class KroneckerLinear(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Put the scalars into the first factors; outputs stay the same and one product less is computed."""
+        """Puts the scalars into the first factors; outputs stay the same and one product less is computed."""
         if self.scalars is not None:
             self.first = nn.Parameter(fold_scalars(self.first, self.scalars))
             self.scalars = None
 
     @property
     def storage(self) -> Storage:
-        """Factors, scalars and orders, as they are held."""
+        """Size of factors, scalars and orders, as they are held."""
         values = self.first.numel() + self.second.numel() + (0 if self.scalars is None else self.scalars.numel())
         orders = [order for order in (self.rows, self.columns) if order is not None]
         order_bits = sum(len(order) * (len(order) - 1).bit_length() for order in orders)
@@ -198,12 +198,12 @@ class KroneckerLinear(nn.Module):
 
     @torch.no_grad()
     def sparsity(self) -> float:
-        """The share of zeros in the matrix it stands for."""
+        """Share of zeros in the matrix it stands for."""
         dense = self.weight()
         return 1 - dense.count_nonzero().item() / dense.numel()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """`[..., in_features]` -> `[..., out_features]`."""
+        """Outputs `[..., out_features]` of inputs `[..., in_features]`."""
         if self.columns is not None:  # W = K[rows][:, columns], so input j meets column columns[j] of K
             inputs = torch.zeros_like(inputs).index_copy(-1, self.columns, inputs)
         if self.rows is None:
@@ -216,21 +216,3 @@ class KroneckerLinear(nn.Module):
         (m, n), (p, q) = self.shapes.first, self.shapes.second
         scalars = "" if self.scalars is None else ", scalars"
         return f"{self.terms} x ({m}, {n}) ⊗ ({p}, {q}){scalars}"
-
-
-class KroneckerEmbedding(nn.Module):
-    """An embedding whose table `[tokens, width]` is a Kronecker sum, as TQCompressor's is; no output matrix is tied.
-
-    Rows past the table's own length, where it had to be padded, are never looked up.
-    """
-
-    def __init__(self, first: Tensor, second: Tensor) -> None:
-        super().__init__()
-        self.first, self.second = nn.Parameter(first), nn.Parameter(second)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids `[...]` -> `[..., width]`: row t of A ⊗ B is row t // p of A times row t % p of B."""
-        p = self.second.shape[1]
-        a = self.first[:, tokens // p]  # [k, ..., n]
-        b = self.second[:, tokens % p]  # [k, ..., q]
-        return torch.einsum("k...n,k...q->...nq", a, b).flatten(-2)

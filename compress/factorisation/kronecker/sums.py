@@ -16,14 +16,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class FactorShapes:
-    """How a weight `[m p, n q]` is cut into first factors `[m, n]` and second factors `[p, q]`."""
+    """Shapes of first factors `[m, n]` and second factors `[p, q]` of a weight `[m p, n q]`."""
 
     first: tuple[int, int]
     second: tuple[int, int]
 
     @classmethod
     def cut(cls, weight: tuple[int, int], first: tuple[int, int]) -> FactorShapes:
-        """The shapes with these first factors.
+        """Shapes with these first factors.
 
         Raises:
             ValueError: a side of the first factor does not divide the weight's.
@@ -38,25 +38,25 @@ class FactorShapes:
 
     @property
     def weight(self) -> tuple[int, int]:
-        """`(d_out, d_in)`."""
+        """Shape of the weight, `(d_out, d_in)`."""
         return self.first[0] * self.second[0], self.first[1] * self.second[1]
 
     @property
     def parameters(self) -> int:
-        """Of one term: `m n + p q`."""
+        """Number of parameters of one term, `m n + p q`."""
         return self.first[0] * self.first[1] + self.second[0] * self.second[1]
 
     @property
     def most_terms(self) -> int:
-        """The number of terms that represents every weight exactly: the smaller side of the rearranged matrix."""
+        """Number of terms that represents every weight exactly: the smaller side of the rearranged matrix."""
         return min(self.first[0] * self.first[1], self.second[0] * self.second[1])
 
     def most_rank(self, terms: int = 1) -> int:
-        """The highest rank that `terms` products can have: rank(A ⊗ B) = rank A · rank B (Krony-PT, §3.3)."""
+        """Highest rank that `terms` products can have: rank(A ⊗ B) = rank A · rank B (Krony-PT, §3.3)."""
         return min(terms * min(self.first) * min(self.second), *self.weight)
 
     def check_terms(self, terms: int) -> None:
-        """Raise ValueError unless `1 <= terms <= most_terms`."""
+        """Raises ValueError unless `1 <= terms <= most_terms`."""
         if not 1 <= terms <= self.most_terms:
             raise ValueError(
                 f"{terms} Kronecker terms were asked for; factors of {self.first} and {self.second} allow "
@@ -65,13 +65,13 @@ class FactorShapes:
 
 
 def rearranged(weight: Tensor, shapes: FactorShapes) -> Tensor:
-    """The matrix whose rank-k approximations are the k-term Kronecker sums: `[..., m p, n q]` -> `[..., m n, p q]`."""
+    """Matrix whose rank-k approximations are the k-term Kronecker sums: `[..., m p, n q]` -> `[..., m n, p q]`."""
     (m, n), (p, q) = shapes.first, shapes.second
     return rearrange(weight, "... (m p) (n q) -> ... (m n) (p q)", m=m, n=n, p=p, q=q)
 
 
 def van_loan(weight: Tensor, first: tuple[int, int], terms: int = 1) -> tuple[Tensor, Tensor]:
-    """The k-term Kronecker sum nearest to a weight in the Frobenius norm (Van Loan & Pitsianis 1993).
+    """Kronecker sum of k terms nearest to a weight in the Frobenius norm (Van Loan & Pitsianis 1993).
 
     The k leading singular triplets of the rearranged matrix, each with the root of its singular value in both
     factors (Krony-PT, §3.5). They are found exactly, in float64, from the Gram matrix of the smaller side: the
@@ -105,7 +105,7 @@ def van_loan(weight: Tensor, first: tuple[int, int], terms: int = 1) -> tuple[Te
 
 
 def _short_side_first(weight: Tensor, shapes: FactorShapes) -> tuple[Tensor, bool]:
-    """The rearranged matrix or its transpose, whichever has fewer rows, in float64; and whether those are p q.
+    """Rearranged matrix or its transpose, the one with fewer rows, in float64; and whether those rows are p q.
 
     Laid out so, the copy, its Gram matrix and the projection all run along memory.
     """
@@ -118,20 +118,23 @@ def _short_side_first(weight: Tensor, shapes: FactorShapes) -> tuple[Tensor, boo
 
 
 def _sign(vectors: Tensor) -> Tensor:
-    """1 or -1 for each vector `[..., k, length]`, `[..., k, 1]`: the sign of its largest entry, the first of equals."""
+    """Sign of the largest entry of every vector `[..., k, length]`, the first of equals, as 1 or -1 `[..., k, 1]`."""
     largest = vectors.gather(-1, vectors.abs().argmax(-1, keepdim=True))
     return torch.where(largest < 0, -1.0, 1.0).to(vectors.dtype)
 
 
 def singular_values(weight: Tensor, first: tuple[int, int]) -> Tensor:
-    """Of the rearranged matrix, falling, float64 `[most_terms]`; the sum of squares past k is what k terms lose."""
+    """Singular values of the rearranged matrix, falling, float64 `[most_terms]`.
+
+    The sum of their squares past the k-th is the squared error of k terms.
+    """
     rows, _ = _short_side_first(weight, FactorShapes.cut((weight.shape[-2], weight.shape[-1]), first))
     # Through the Gram matrix: relative errors grow below 1e-8 of the largest, which no spectrum here shows.
     return torch.linalg.eigvalsh(rows @ rows.mT).clamp(min=0).sqrt().flip(-1)
 
 
 def materialise(first: Tensor, second: Tensor, scalars: Tensor | None = None) -> Tensor:
-    """The matrix `sum_i s_i A_i ⊗ B_i`, `[..., k, m, n]` and `[..., k, p, q]` -> `[..., m p, n q]`."""
+    """Matrix `sum_i s_i A_i ⊗ B_i`, `[..., k, m, n]` and `[..., k, p, q]` -> `[..., m p, n q]`."""
     if scalars is not None:
         first = fold_scalars(first, scalars)
     (m, n), (p, q) = first.shape[-2:], second.shape[-2:]
@@ -145,7 +148,7 @@ def fold_scalars(first: Tensor, scalars: Tensor) -> Tensor:
 
 
 def pruned_factors(weight: Tensor, second: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Every p-th row and q-th column as first factor, and a 1 with zeros below and beside it as second.
+    """Factors by pruning: every p-th row and q-th column, and a 1 with zeros below and beside it.
 
     Their product is the weight with all other rows and columns zero: the pruning-based initialisation (Krony-PT,
     §3.8.3) with `second=(2, 1)` for every other row, `(1, 2)` for every other column.

@@ -1,6 +1,6 @@
-"""Fold the scales of layers' inputs into what comes before them, where that leaves every output the same.
+"""Folding of input scales into the modules before a layer, where that leaves every output the same.
 
-Whether it does is found out rather than known by name: with the outputs of what comes before divided by powers of two,
+The modules are found by experiment rather than by name: with the outputs of what comes before divided by powers of two,
 which is exact in floating point, the layers' inputs must be divided by the same, and nothing else may change.
 """
 
@@ -20,7 +20,7 @@ from compress.swap import Compression
 
 @torch.no_grad()
 def producers(block: nn.Module, batch: BlockInput) -> dict[str, str]:
-    """The module into which each linear layer's input scale can be folded, by their names in the block.
+    """Finds the module into which each linear layer's input scale can be folded, by their names in the block.
 
     That is the norm before query, key and value, or the up projection of a gated MLP, or fc1 where ReLU follows it.
     Layers that have none are left out, such as attention's last where heads share values, or fc2 after GELU.
@@ -31,7 +31,7 @@ def producers(block: nn.Module, batch: BlockInput) -> dict[str, str]:
     """
     layers = linear_layers(block)
     inputs, output = _observed(block, batch, layers, {})
-    found: dict[str, str] = {}
+    before: dict[str, str] = {}
     for name, module in block.named_modules():
         width = _outputs(module)
         if not width:
@@ -47,12 +47,12 @@ def producers(block: nn.Module, batch: BlockInput) -> dict[str, str]:
             _, again = _observed(block, batch, layers, dict.fromkeys(readers, scale))
         if readers and torch.equal(again, output):
             for layer in readers:
-                found.setdefault(layer, name)
-    return found
+                before.setdefault(layer, name)
+    return before
 
 
 def _outputs(module: nn.Module) -> int:
-    """How many outputs a linear layer or a norm has; 0 for anything else."""
+    """Number of outputs of a linear layer or a norm; 0 for anything else."""
     weight = getattr(module, "weight", None)
     if isinstance(module, nn.Linear):
         return module.out_features
@@ -62,7 +62,7 @@ def _outputs(module: nn.Module) -> int:
 def _observed(
     block: nn.Module, batch: BlockInput, layers: Mapping[str, nn.Linear], times: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """What enters each layer and what the block gives, some layers' inputs multiplied on the way."""
+    """Inputs of each layer and output of the block, some layers' inputs multiplied on the way."""
     seen: dict[str, Tensor] = {}
 
     def watching(name: str) -> Callable[[nn.Module, tuple], tuple | None]:
@@ -106,7 +106,7 @@ def _divided(module: nn.Module, scale: Tensor) -> Iterator[None]:
 
 @torch.no_grad()
 def fold_scales(outcome: Compression, blocks: Sequence[nn.Module], before: Mapping[str, str]) -> int:
-    """Fold the input scales of compressed layers into the modules before them; gives how many layers it was.
+    """Folds the input scales of compressed layers into the modules before them; gives the number of layers.
 
     Args:
         outcome: of `compress.swap.apply` on the blocks; its `undo` takes this back too.
@@ -119,7 +119,7 @@ def fold_scales(outcome: Compression, blocks: Sequence[nn.Module], before: Mappi
     folded = 0
     for index, block in enumerate(blocks):
         for producer in sorted(set(before.values())):
-            readers = [block.get_submodule(name) for name, found in before.items() if found == producer]
+            readers = [block.get_submodule(name) for name, module in before.items() if module == producer]
             scales: list[Tensor | None] = [getattr(layer, "input_scale", None) for layer in readers]
             first = next((scale for scale in scales if scale is not None), None)
             if first is None:

@@ -1,4 +1,4 @@
-"""Deep Compression (Han et al. 2016): prune, share the values that are left, Huffman-code both values and places."""
+"""Deep Compression (Han et al. 2016): pruning, shared values, and Huffman codes for values and places."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from compress.grid import check_bits
 from compress.layers import SimulatedLinear
-from compress.methods import Method
-from compress.prune import check_fraction, removed_count, smallest
-from compress.quantize import check_bits
+from compress.method import Method
+from compress.selection import check_fraction, removed_count, smallest
 from compress.size import Storage, element_bits
 from compress.statistics import Statistic
 
 GAP_BITS = 5
-"""Of the distance to the next kept weight in layers that are no convolutions (§2); longer ones take a zero between."""
+"""Bits of the distance to the next kept weight outside convolutions (§2); longer ones take a zero between."""
 LENGTH_BITS = 8
-"""Of one code's length in a canonical Huffman table."""
+"""Bits of one code's length in a canonical Huffman table."""
 ROUNDS = 50
+"""Most rounds of k-means."""
 Integers = NDArray[np.int64]
 
 
 def shared_values(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """k-means of numbers from evenly spaced starts (§3.1): the centres `[count]`, ascending, and each number's centre.
+    """Centres of k-means from evenly spaced starts (§3.1), `[count]` ascending, and the number of each value's centre.
 
     Centres that no number is nearest to stay where they are.
     """
@@ -36,8 +37,8 @@ def shared_values(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     centres = torch.linspace(float(ordered[0]), float(ordered[-1]), count, dtype=torch.float64, device=values.device)
     ends = torch.zeros(0)
     for _ in range(ROUNDS):
-        found = torch.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2)
-        bounds = torch.cat([found.new_zeros(1), found, found.new_full((1,), len(ordered))])
+        inner = torch.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2)
+        bounds = torch.cat([inner.new_zeros(1), inner, inner.new_full((1,), len(ordered))])
         if torch.equal(bounds, ends):
             break
         ends, members = bounds, bounds.diff()
@@ -50,7 +51,7 @@ def shared_values(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def code_lengths(counts: Sequence[int]) -> list[int]:
-    """The bits of each symbol's Huffman code, 0 for symbols that never occur; a lone symbol takes one bit."""
+    """Bits of each symbol's Huffman code, 0 for symbols that never occur; a lone symbol takes one bit."""
     heap = [(count, number, [number]) for number, count in enumerate(counts) if count]
     lengths = [0] * len(counts)
     if len(heap) == 1:
@@ -65,66 +66,35 @@ def code_lengths(counts: Sequence[int]) -> list[int]:
     return lengths
 
 
-def canonical_codes(lengths: Sequence[int]) -> dict[int, str]:
-    """The codes that lengths alone determine, as strings of bits: shorter first, then by symbol."""
-    codes, code, last = {}, 0, 0
-    for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
-        code <<= length - last
-        codes[symbol], last = format(code, f"0{length}b"), length
-        code += 1
-    return codes
-
-
 @dataclass(frozen=True)
 class Coded:
-    """A pruned weight with shared values, as two streams of symbols."""
+    """Pruned weight with shared values, as two streams of symbols."""
 
     shape: tuple[int, int]
     centres: NDArray[np.floating]
     values: Integers
-    """Numbers of centres; the one after the last stands for a zero."""
+    """Centre of each value, by its number; the one after the last stands for a zero."""
     gaps: Integers
     """Zeros before each value."""
 
     def bits(self) -> int:
-        """Of both Huffman-coded streams with their tables, and of the centres."""
+        """Size of both Huffman-coded streams with their tables, and of the centres."""
         total = self.centres.size * self.centres.itemsize * 8
         for stream, symbols in ((self.values, len(self.centres) + 1), (self.gaps, 2**GAP_BITS)):
             counts = np.bincount(stream, minlength=symbols)
             total += int(np.dot(counts, code_lengths(counts.tolist()))) + symbols * LENGTH_BITS
         return total
 
-    def encode(self) -> tuple[str, str]:
-        """Both streams as strings of bits."""
-        found = []
-        for stream, symbols in ((self.values, len(self.centres) + 1), (self.gaps, 2**GAP_BITS)):
-            codes = canonical_codes(code_lengths(np.bincount(stream, minlength=symbols).tolist()))
-            found.append("".join(codes[symbol] for symbol in stream.tolist()))
-        return found[0], found[1]
-
     def weight(self) -> NDArray[np.floating]:
-        """The weight that the streams stand for."""
+        """Weight that the streams stand for."""
         flat = np.zeros(self.shape[0] * self.shape[1], dtype=self.centres.dtype)
         places = np.cumsum(self.gaps + 1) - 1
         flat[places] = np.append(self.centres, 0)[self.values]
         return flat.reshape(self.shape)
 
 
-def decode(bits: str, lengths: Sequence[int]) -> Integers:
-    """The symbols of a string of bits, given the lengths of their codes."""
-    symbols = {code: symbol for symbol, code in canonical_codes(lengths).items()}
-    found, start = [], 0
-    for end in range(1, len(bits) + 1):
-        if (symbol := symbols.get(bits[start:end])) is not None:
-            found.append(symbol)
-            start = end
-    if start != len(bits):
-        raise ValueError(f"{len(bits) - start} bits at the end are no code; the stream is cut off")
-    return np.array(found, dtype=np.int64)
-
-
 def code(weight: Tensor, bits: int) -> Coded:
-    """A weight with zeros in it, coded with `2^bits` shared values.
+    """Codes a weight with zeros in it with `2^bits` shared values.
 
     Raises:
         ValueError: a weight of zeros only.
@@ -150,7 +120,7 @@ def code(weight: Tensor, bits: int) -> Coded:
 
 @dataclass(frozen=True)
 class DeepCompression(Method):
-    """Prune by magnitude, share `2^bits` values in each layer, and count the Huffman-coded size."""
+    """Pruning by magnitude, with `2^bits` shared values a layer and its size as Huffman codes."""
 
     sparsity: float
     bits: int
@@ -163,11 +133,11 @@ class DeepCompression(Method):
         return f"deep-compression-{self.sparsity:g}-{self.bits}bits"
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> SimulatedLinear:
-        """The layer with shared values; its size is that of the coded streams."""
+        """Layer with shared values; its size is that of the coded streams."""
         weight = layer.weight.detach()
         scores = weight.float().abs().view(1, -1)
         mask = smallest(scores, removed_count(self.sparsity, scores.shape[1])).view(weight.shape)
         coded = code(weight.masked_fill(mask, 0), self.bits)
-        found = torch.from_numpy(coded.weight()).to(weight)
+        shared = torch.from_numpy(coded.weight()).to(weight)
         storage = Storage(weight.numel(), value_bits=coded.bits(), held_bits=weight.numel() * element_bits(weight))
-        return SimulatedLinear(found, layer.bias, storage=storage)
+        return SimulatedLinear(shared, layer.bias, storage=storage)

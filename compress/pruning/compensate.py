@@ -1,4 +1,4 @@
-"""Compress a weight one input column at a time, each column's error made up for by those that follow.
+"""Compression of a weight one input column at a time, each column's error made up for by those that follow.
 
 The solver that GPTQ (Frantar et al. 2023, alg. 1) and SparseGPT (Frantar & Alistarh 2023, alg. 1) share: with U the
 upper Cholesky factor of the inverse Hessian, what column i loses is spread over the columns after it by row i of U.
@@ -13,40 +13,40 @@ import torch
 from torch import Tensor
 
 BLOCK = 128
-"""Columns whose updates of those after the block are made together."""
+"""Number of columns whose updates of those after the block are made together."""
 INNER = 32
-"""The same inside a block: few enough that they stay in the cache."""
+"""Number of columns of the inner blocks, few enough that they stay in the cache."""
 MOST_DAMPING = 1.0
-"""Of the mean diagonal. A Hessian that needs more than this is not one."""
+"""Largest damping, as a share of the mean diagonal. A Hessian that needs more than this is not one."""
 
 
 class ColumnRule(Protocol):
-    """What becomes of the columns."""
+    """Decision of what becomes of the columns."""
 
     def begin(self, columns: Tensor, start: int, end: int) -> None:
-        """Told of all columns `[d_in, d_out]` as they are now, before those from `start` to `end` are compressed."""
+        """Prepares for the columns from `start` to `end`, given all columns `[d_in, d_out]` as they are now."""
         ...
 
     def run(self, columns: Tensor, first: int, spread: Tensor, lost: Tensor) -> None:
-        """Compress the columns from `first` on in place, as many as `lost` has rows.
+        """Compresses the columns from `first` on in place, as many as `lost` has rows.
 
-        What the i-th of them loses is written into `lost[i]`, and `spread[i, j]` of it is taken from each later j-th.
+        The loss of the i-th of them is written into `lost[i]`, and `spread[i, j]` of it is taken from each later j-th.
         """
         ...
 
 
-def one_by_one(columns: Tensor, first: int, spread: Tensor, lost: Tensor, found: Callable[[int], Tensor]) -> None:
-    """`ColumnRule.run` for a rule that gives one column's values `[d_out]` at a time, by the column's number."""
+def one_by_one(columns: Tensor, first: int, spread: Tensor, lost: Tensor, values: Callable[[int], Tensor]) -> None:
+    """Runs a `ColumnRule` that gives one column's values `[d_out]` at a time, by the column's number."""
     own = columns[first : first + len(lost)]
     for index in range(len(own)):
-        kept = found(first + index)
+        kept = values(first + index)
         torch.sub(own[index], kept, out=lost[index])
         own[index] = kept
         own[index + 1 :].addr_(spread[index, index + 1 :], lost[index], alpha=-1)
 
 
 def inverse_factor(gram: Tensor, damping: float) -> tuple[Tensor, Tensor, float]:
-    """The upper Cholesky factor of the inverse of a damped Gram matrix, its dead inputs, and the damping it took.
+    """Upper Cholesky factor of the inverse of a damped Gram matrix, its dead inputs, and the damping it took.
 
     `damping` times the mean of the diagonal is added to the diagonal. Where the matrix is still not positive definite,
     ten times as much is, and so on up to the mean itself; the caller is told how much it was.
@@ -71,34 +71,39 @@ def inverse_factor(gram: Tensor, damping: float) -> tuple[Tensor, Tensor, float]
     mean = diagonal.mean() if not dead.all() else torch.ones((), dtype=gram.dtype, device=gram.device)
     diagonal[dead] = mean  # nothing flows there; any positive number will do
     used = damping
-    while True:
-        damped = gram.clone()
-        damped.diagonal().add_(used * mean)
-        # With H = R Rᵀ for an upper R, the inverse is R⁻ᵀ R⁻¹: one Cholesky factor, of the matrix turned round, and its
-        # inverse do, without forming the inverse of H.
-        lower, failed = torch.linalg.cholesky_ex(damped.flip(0, 1))
-        if not failed:
-            identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-            upper = torch.linalg.solve_triangular(lower.flip(0, 1), identity, upper=True)
-            if upper.isfinite().all():
-                return upper, dead, used
+    while (upper := _inverse_cholesky(gram, used * mean)) is None:
         if used >= MOST_DAMPING:
             raise ValueError(
                 f"the Hessian is not positive definite even with damping {used:g}; "
                 "calibrate with more tokens or raise the damping"
             )
         used = min(MOST_DAMPING, used * 10 if used else 1e-8)
+    return upper, dead, used
+
+
+def _inverse_cholesky(gram: Tensor, added: Tensor) -> Tensor | None:
+    """Upper Cholesky factor of the inverse of a matrix with its diagonal raised; None if not positive definite."""
+    damped = gram.clone()
+    damped.diagonal().add_(added)
+    # With H = R Rᵀ for an upper R, the inverse is R⁻ᵀ R⁻¹: one Cholesky factor, of the matrix turned round, and its
+    # inverse do, without forming the inverse of H.
+    lower, failed = torch.linalg.cholesky_ex(damped.flip(0, 1))
+    if failed:
+        return None
+    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    upper = torch.linalg.solve_triangular(lower.flip(0, 1), identity, upper=True)
+    return upper if upper.isfinite().all() else None
 
 
 def damping_note(asked: float, used: float) -> str:
-    """What a layer's note says where `inverse_factor` took more damping than was asked; else empty."""
+    """Note of a layer where `inverse_factor` took more damping than was asked; else empty."""
     return f"damping raised from {asked:g} to {used:g}" if used > asked else ""
 
 
 def compensated(
     weight: Tensor, factor: Tensor, rule: ColumnRule, *, block: int = BLOCK, inner: int | None = None
 ) -> Tensor:
-    """The weight `[d_out, d_in]` with every column as `rule` leaves it.
+    """Weight `[d_out, d_in]` with every column as `rule` leaves it.
 
     Args:
         weight: `[d_out, d_in]`.

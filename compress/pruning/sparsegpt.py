@@ -1,4 +1,4 @@
-"""SparseGPT (Frantar & Alistarh 2023): prune column by column, the columns that follow making up for what went."""
+"""SparseGPT (Frantar & Alistarh 2023): column by column pruning, the columns that follow making up for what went."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from compress.compensate import BLOCK, INNER, compensated, damping_note, inverse_factor, one_by_one
+from compress.grid import Grid, check_bits, fit_grid, from_codes, to_codes
 from compress.layers import SimulatedLinear
-from compress.methods import Method
-from compress.prune import check_fraction, check_pattern, removed_count, smallest
-from compress.quantize import Grid, check_bits, fit_grid, from_codes, to_codes
+from compress.method import Method
+from compress.pruning.compensate import BLOCK, INNER, compensated, damping_note, inverse_factor, one_by_one
+from compress.pruning.patterns import check_pattern, index_bits
+from compress.selection import check_fraction, removed_count, smallest
 from compress.size import Storage, element_bits, sparse_storage
 from compress.statistics import GramMatrix, Statistic
 
 
 @dataclass
 class _Pruning:
-    """The rule of the solver: which weights of a column go, and on which grid the others are."""
+    """Rule of the solver: which weights of a column go, and on which grid the others are."""
 
     diagonal: Tensor
     sparsity: float
@@ -28,18 +29,18 @@ class _Pruning:
     mask: Tensor
 
     def begin(self, columns: Tensor, start: int, end: int) -> None:
-        """Without a pattern, choose among all weights of the block at once, so that rows may differ."""
+        """Chooses among all weights of the block at once where there is no pattern, so that rows may differ."""
         if self.n_of_m is None:
             scores = self._scores(columns, start, end)
             count = removed_count(self.sparsity, scores.numel())
             self.mask[start:end] = smallest(scores.reshape(1, -1), count).view(scores.shape)
 
     def _scores(self, columns: Tensor, start: int, end: int) -> Tensor:
-        """What it costs to drop each weight (eq. 3): `w² / U_ii²`, `[columns, d_out]`."""
+        """Cost of dropping each weight (eq. 3): `w² / U_ii²`, `[columns, d_out]`."""
         return (columns[start:end] / self.diagonal[start:end, None]).square()
 
     def run(self, columns: Tensor, first: int, spread: Tensor, lost: Tensor) -> None:
-        """Take the pruned weights out, and round the others if asked."""
+        """Takes the pruned weights out, and rounds the others if asked."""
         one_by_one(columns, first, spread, lost, lambda index: self._column(columns, index))
 
     def _column(self, columns: Tensor, index: int) -> Tensor:
@@ -63,7 +64,7 @@ def sparsegpt(
     damping: float = 0.01,
     block: int = BLOCK,
 ) -> tuple[Tensor, Tensor, float]:
-    """Prune a weight, and round what is kept where `bits` are given, so that its outputs change little.
+    """Prunes a weight, and rounds what is kept where `bits` are given, so that its outputs change little.
 
     Of every block of 128 columns exactly `round(sparsity * weights)` go; with `n_of_m` all but n of every m
     neighbouring inputs, chosen when the first of them is reached. Rounding is to one asymmetric grid a row,
@@ -92,8 +93,8 @@ def sparsegpt(
     grid = None
     if bits is not None:
         check_bits(bits)
-        found = fit_grid(weight, bits, symmetric=False)
-        grid = found._replace(scale=found.scale[:, 0], zero_point=found.zero_point[:, 0])
+        rows = fit_grid(weight, bits, symmetric=False)
+        grid = rows._replace(scale=rows.scale[:, 0], zero_point=rows.zero_point[:, 0])
     if n_of_m is not None:
         block = max(1, block // n_of_m[1]) * n_of_m[1]
     mask = torch.zeros(d_in, d_out, dtype=torch.bool, device=weight.device)
@@ -104,7 +105,7 @@ def sparsegpt(
 
 @dataclass(frozen=True)
 class SparseGPT(Method):
-    """Prune with compensation, and round what is kept if `bits` are given (Frantar & Alistarh 2023)."""
+    """Pruning with compensation, and rounding of what is kept if `bits` are given (Frantar & Alistarh 2023)."""
 
     sparsity: float
     n_of_m: tuple[int, int] | None = None
@@ -123,32 +124,32 @@ class SparseGPT(Method):
         return f"sparsegpt-{self.sparsity:g}{pattern}{'' if self.bits is None else f'-w{self.bits}'}"
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str = "") -> SimulatedLinear:
-        """The layer with fewer weights."""
-        if not isinstance(statistic, GramMatrix) or not statistic.tokens:
-            raise TypeError(f"SparseGPT needs the Gram matrix of the inputs of {name or 'the layer'}; calibrate first")
+        """Layer with fewer weights."""
+        gram = self.measured(GramMatrix, statistic, name)
         weight = layer.weight.detach()
         try:
-            found, mask, used = sparsegpt(
-                weight.float(),
-                statistic.sum,
-                sparsity=self.sparsity,
-                n_of_m=self.n_of_m,
-                bits=self.bits,
-                damping=self.damping,
-            )
+            kept, mask, used = self._pruned(weight.float(), gram.sum)
         except ValueError as error:
             raise ValueError(f"{name or 'the layer'}: {error}") from error
-        pruned = found.to(weight.dtype)
-        index_bits = None if self.n_of_m is None else (self.n_of_m[1] - 1).bit_length()
-        storage = sparse_storage(pruned, index_bits=index_bits)
-        if self.bits is not None:
-            rows, kept = weight.shape[0], int((~mask).sum())
-            storage = Storage(
-                weight.numel(),
-                value_bits=kept * self.bits,
-                scale_bits=rows * element_bits(weight),
-                zero_point_bits=rows * self.bits,
-                held_bits=storage.held_bits,
-                mask_bits=weight.numel() if index_bits is None else kept * index_bits,
-            )
-        return SimulatedLinear(pruned, layer.bias, storage=storage, note=damping_note(self.damping, used))
+        kept = kept.to(weight.dtype)
+        storage = self._storage(kept, int((~mask).sum()))
+        return SimulatedLinear(kept, layer.bias, storage=storage, note=damping_note(self.damping, used))
+
+    def _pruned(self, weight: Tensor, gram: Tensor) -> tuple[Tensor, Tensor, float]:
+        return sparsegpt(weight, gram, sparsity=self.sparsity, n_of_m=self.n_of_m, bits=self.bits, damping=self.damping)
+
+    def _storage(self, weight: Tensor, kept: int) -> Storage:
+        """Size of a pruned weight of which `kept` are left, zeros among them where they were rounded to that."""
+        places = None if self.n_of_m is None else index_bits(self.n_of_m)
+        storage = sparse_storage(weight, index_bits=places)
+        if self.bits is None:
+            return storage
+        rows = weight.shape[0]
+        return Storage(
+            weight.numel(),
+            value_bits=kept * self.bits,
+            scale_bits=rows * element_bits(weight),
+            zero_point_bits=rows * self.bits,
+            held_bits=storage.held_bits,
+            mask_bits=weight.numel() if places is None else kept * places,
+        )

@@ -1,4 +1,4 @@
-"""A teacher's logits, computed once and kept on disk for every student and seed."""
+"""Logits of a teacher, computed once and kept on disk for every student and seed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from compress.files import written_aside
+
 Compute = Callable[[slice], Tensor]
-"""From a range of examples to the teacher's logits on them, `[examples, tokens, vocabulary]`."""
+"""Computes the teacher's logits on a range of examples, `[examples, tokens, vocabulary]`."""
 
 
 def cached_logits(path: Path, examples: int, compute: Compute, *, batch: int = 256) -> Tensor:
@@ -35,16 +37,14 @@ def cached_logits(path: Path, examples: int, compute: Compute, *, batch: int = 2
 
 @torch.no_grad()
 def _write(path: Path, examples: int, compute: Compute, batch: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.part")
-    kept = None
-    for start in range(0, examples, batch):
-        part = slice(start, min(start + batch, examples))
-        found = compute(part).float().cpu().numpy()
-        if kept is None:
-            shape = (examples, *found.shape[1:])
-            kept = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
-        kept[part] = found
-    assert kept is not None  # noqa: S101  # there is at least one example
-    kept.flush()
-    beside.replace(path)
+    logits = None
+    with written_aside(path) as beside:
+        for start in range(0, examples, batch):
+            part = slice(start, min(start + batch, examples))
+            own = compute(part).float().cpu().numpy()
+            if logits is None:
+                shape = (examples, *own.shape[1:])
+                logits = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
+            logits[part] = own
+        assert logits is not None  # noqa: S101  # there is at least one example
+        logits.flush()

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 
 def _log_probabilities(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Smoothed log-probabilities of both (eq. 3.1 of Lee 2023); no gradient goes to the teacher."""
+    """Smoothed log-probabilities of student and teacher (eq. 3.1 of Lee 2023); no gradient goes to the teacher."""
     if not temperature > 0:
         raise ValueError(f"the temperature is {temperature}; it must be above 0")
     if student.shape != teacher.shape:
@@ -20,19 +20,19 @@ def _log_probabilities(student: Tensor, teacher: Tensor, temperature: float) -> 
 
 
 def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """`KL(p ‖ q)` of every token, `[..., vocabulary]` -> `[...]`."""
+    """Kullback-Leibler divergence `KL(p ‖ q)` of every token, `[..., vocabulary]` -> `[...]`."""
     return (log_p.exp() * (log_p - log_q)).sum(-1)
 
 
 def _mean(per_token: Tensor, counted: Tensor | None) -> Tensor:
-    """Over the tokens that count; a sum with weights, because a choice has no fixed shape."""
+    """Mean over the tokens that count; a sum with weights, because a choice has no fixed shape."""
     return per_token.mean() if counted is None else (per_token * counted).sum() / counted.sum()
 
 
 def soft_target_loss(
     student: Tensor, teacher: Tensor, temperature: float = 1.0, counted: Tensor | None = None
 ) -> Tensor:
-    """`T² KL(softmax(teacher / T) ‖ softmax(student / T))`, the mean over tokens (Hinton et al. 2015, §2).
+    """Soft-target loss `T² KL(softmax(teacher / T) ‖ softmax(student / T))`, a mean over tokens (Hinton 2015, §2).
 
     The factor T² keeps the gradient's size when the temperature changes.
 
@@ -50,7 +50,7 @@ def soft_target_loss(
 
 
 def hidden_direction_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """One minus the cosine between hidden states `[..., width]`, the mean over tokens (Sanh et al. 2019, §3)."""
+    """Direction loss, one minus the cosine between states `[..., width]`, a mean over tokens (Sanh et al. 2019, §3)."""
     if student.shape != teacher.shape:
         raise ValueError(f"student states are {tuple(student.shape)} and the teacher's {tuple(teacher.shape)}")
     return (1 - functional.cosine_similarity(student.float(), teacher.detach().float(), dim=-1)).mean()
@@ -76,7 +76,7 @@ def triple_loss(hard: Tensor, logits: tuple[Tensor, Tensor], hidden: tuple[Tenso
 def soft_cross_entropy(
     student: Tensor, teacher: Tensor, temperature: float = 1.0, counted: Tensor | None = None
 ) -> Tensor:
-    """`-T² Σ_k p_teacher(k) log p_student(k)`, the mean over tokens (Lee 2023, eq. 3.3).
+    """Cross-entropy `-T² Σ_k p_teacher(k) log p_student(k)`, the mean over tokens (Lee 2023, eq. 3.3).
 
     It differs from `soft_target_loss` by T² times the teacher's entropy, which no student changes.
     """
@@ -85,17 +85,12 @@ def soft_cross_entropy(
 
 
 def reverse_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0, counted: Tensor | None = None) -> Tensor:
-    """`T² KL(student ‖ teacher)`, the mean over tokens: MiniLLM's exact single-step term (Gu et al. 2024, eq. 5)."""
+    """Reverse divergence `T² KL(student ‖ teacher)`, the mean over tokens.
+
+    It is MiniLLM's exact single-step term (Gu et al. 2024, eq. 5).
+    """
     log_q, log_p = _log_probabilities(student, teacher, temperature)
     return _mean(_divergence(log_q, log_p), counted) * temperature**2
-
-
-def jensen_shannon(student: Tensor, teacher: Tensor, temperature: float = 1.0, counted: Tensor | None = None) -> Tensor:
-    """`T²` times the mean of both KL divergences from the average of the two distributions, the mean over tokens."""
-    log_q, log_p = _log_probabilities(student, teacher, temperature)
-    middle = (log_p.exp() + log_q.exp()).div(2).clamp(min=1e-45).log()
-    halves = _divergence(log_p, middle) + _divergence(log_q, middle)
-    return _mean(halves, counted) / 2 * temperature**2
 
 
 class HiddenStateLoss(nn.Module):
@@ -110,15 +105,15 @@ class HiddenStateLoss(nn.Module):
         self.projection = nn.Identity() if same else nn.Linear(student_width, teacher_width, bias=False)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """`[..., student_width]` and `[..., teacher_width]` -> a scalar; no gradient goes to the teacher."""
-        found = self.projection(student)
-        if found.shape != teacher.shape:
+        """Loss of states `[..., student_width]` against `[..., teacher_width]`; no gradient goes to the teacher."""
+        projected = self.projection(student)
+        if projected.shape != teacher.shape:
             raise ValueError(f"student states are {tuple(student.shape)} and the teacher's {tuple(teacher.shape)}")
-        return functional.mse_loss(found.float(), teacher.detach().float())
+        return functional.mse_loss(projected.float(), teacher.detach().float())
 
 
 def mixed_loss(hard: Tensor, soft: Tensor, alpha: float) -> Tensor:
-    """`alpha` times the loss on the labels plus the rest of the loss on the teacher (Lee 2023, eq. 3.2).
+    """Mixture of `alpha` times the loss on the labels and the rest of the loss on the teacher (Lee 2023, eq. 3.2).
 
     Raises:
         ValueError: alpha is outside [0, 1].

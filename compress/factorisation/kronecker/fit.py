@@ -1,7 +1,7 @@
 """Kronecker sums fitted to more than a matrix: to what its inputs make of it, and with rows or columns moved.
 
-Notation as in `compress.kron`. Every step here minimises its objective over some of the unknowns with the others
-held, so the error never rises; a step that rounding turns upward is not taken.
+Notation as in `compress.factorisation.kronecker.sums`. Every step here minimises its objective over some of the
+unknowns with the others held, so the error never rises; a step that rounding turns upward is not taken.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from einops import rearrange
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from compress.kron import materialise, van_loan
+from compress.factorisation.kronecker.sums import materialise, van_loan
 
 Factors = tuple[Tensor, Tensor]
 
 
 def gram_error(difference: Tensor, gram: Tensor) -> float:
-    """`tr(D G Dᵀ)`: the summed squared error of outputs over the inputs whose Gram matrix `[d_in, d_in]` is G."""
+    """Summed squared error `tr(D G Dᵀ)` of outputs over the inputs whose Gram matrix `[d_in, d_in]` is G."""
     difference = difference.to(gram.dtype)
     return float(((difference @ gram) * difference).sum())
 
@@ -52,8 +52,8 @@ def fit_to_inputs(weight: Tensor, gram: Tensor, start: Factors, *, sweeps: int =
     first, second = (factor.double() for factor in start)
     errors = [gram_error(w - materialise(first, second), g)]
     for _ in range(sweeps):
-        found = _best_first(wg, g, second, first.shape)
-        tried = found, _best_second(wg, g, found)
+        better = _best_first(wg, g, second, first.shape)
+        tried = better, _best_second(wg, g, better)
         error = gram_error(w - materialise(*tried), g)
         if not error < errors[-1]:
             break
@@ -65,7 +65,7 @@ def fit_to_inputs(weight: Tensor, gram: Tensor, start: Factors, *, sweeps: int =
 
 
 def _best_first(wg: Tensor, gram: Tensor, second: Tensor, shape: torch.Size) -> Tensor:
-    """The first factors `[k, m, n]` that are best for the second ones; `wg` is W G."""
+    """First factors `[k, m, n]` that are best for the second ones; `wg` is W G."""
     k, m, n = shape
     p, q = second.shape[1:]
     grid = rearrange(gram, "(n q) (u v) -> n q u v", n=n, u=n)
@@ -76,7 +76,7 @@ def _best_first(wg: Tensor, gram: Tensor, second: Tensor, shape: torch.Size) -> 
 
 
 def _best_second(wg: Tensor, gram: Tensor, first: Tensor) -> Tensor:
-    """The second factors `[k, p, q]` that are best for the first ones."""
+    """Second factors `[k, p, q]` that are best for the first ones."""
     k, m, n = first.shape
     q, p = wg.shape[1] // n, wg.shape[0] // m
     grid = rearrange(gram, "(n q) (u v) -> n q u v", n=n, u=n)
@@ -87,7 +87,7 @@ def _best_second(wg: Tensor, gram: Tensor, first: Tensor) -> Tensor:
 
 
 def _solved(normal: Tensor, target: Tensor) -> Tensor:
-    """The least-norm solution of symmetric normal equations, which may be singular."""
+    """Least-norm solution of symmetric normal equations, which may be singular."""
     factor, failed = torch.linalg.cholesky_ex(normal)
     if not failed:
         diagonal = factor.diagonal()
@@ -101,26 +101,26 @@ def _solved(normal: Tensor, target: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Permuted:
-    """A Kronecker sum with its rows and columns moved: `K[rows][:, columns]` approximates the weight."""
+    """Kronecker sum with its rows and columns moved: `K[rows][:, columns]` approximates the weight."""
 
     first: Tensor
     second: Tensor
     rows: Tensor
-    """`[d_out]`, the row of the Kronecker sum that stands for each output."""
+    """Row of the Kronecker sum that stands for each output, `[d_out]`."""
     columns: Tensor
-    """`[d_in]`."""
+    """Column that stands for each input, `[d_in]`."""
     errors: list[float]
     """Squared Frobenius errors: of the plain decomposition, then after each round; never rising."""
 
     def weight(self) -> Tensor:
-        """The matrix it stands for, `[d_out, d_in]`."""
+        """Matrix it stands for, `[d_out, d_in]`."""
         return materialise(self.first, self.second)[self.rows][:, self.columns]
 
 
 def permuted_van_loan(
     weight: Tensor, first: tuple[int, int], terms: int = 1, *, rounds: int = 5, columns: bool = True
 ) -> Permuted:
-    """Van Loan's decomposition of a weight whose rows and columns may first be moved to where they fit best.
+    """Decomposition (Van Loan's) of a weight whose rows and columns may first be moved to where they fit best.
 
     The idea is TQCompressor's (Abronin et al. 2024, arXiv 2401.16367, §3): neurons have no order, a Kronecker
     product has. The search here alternates two exact steps. For given factors, the best order of rows is a linear
@@ -155,7 +155,7 @@ def permuted_van_loan(
 
 
 def _assigned(weight: Tensor, candidates: Tensor) -> Tensor:
-    """For each row of `weight` a row of `candidates` of its own, so that the sum of squared distances is least."""
+    """Assignment of one row of `candidates` to every row of `weight`, with the least sum of squared distances."""
     reward = weight @ candidates.T
     _, chosen = linear_sum_assignment(reward.cpu().numpy(), maximize=True)
     return torch.from_numpy(chosen)

@@ -5,34 +5,34 @@ LLM-Pruner's coupled groups (Ma et al. 2023, §3.1) with Wanda's measure of impo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from compress.layers import SimulatedLinear
-from compress.methods import Method
-from compress.prune import check_fraction, removed_count, smallest
+from compress.layers import CompressedModule, SimulatedLinear
+from compress.method import Method
+from compress.selection import check_fraction, removed_count, smallest
 from compress.size import Storage, element_bits
 from compress.statistics import SquaredInputs, Statistic
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Which outputs and inputs of a layer stay; None for all."""
+    """Masks of the outputs and inputs of a layer that stay; None for all."""
 
     outputs: Tensor | None = None
     inputs: Tensor | None = None
 
 
 def channel_importance(weight: Tensor, squared_inputs: Tensor) -> Tensor:
-    """What each input contributes to the outputs' energy, `‖W_:j‖² E[x_j²]`: `[d_out, d_in]`, `[d_in]` -> `[d_in]`."""
+    """Contribution of each input to the outputs' energy, `‖W_:j‖² E[x_j²]`: `[d_out, d_in]`, `[d_in]` -> `[d_in]`."""
     return weight.float().square().sum(0) * squared_inputs
 
 
 def mlp_layers(layers: Mapping[str, nn.Linear]) -> tuple[str, list[str]]:
-    """The projection out of a block's MLP, and those into it (one, or two where it is gated).
+    """Names of the projection out of a block's MLP, and those into it (one, or two where it is gated).
 
     Raises:
         ValueError: no layer has others that lead from its outputs' width to its inputs'.
@@ -52,11 +52,11 @@ PROJECTIONS = (
     (("q_proj", "k_proj", "v_proj"), ("o_proj", "out_proj")),
     (("attn.c_attn",), ("attn.c_proj",)),
 )
-"""What attention's layers are called: query, key and value, or the one that is all three; and the one out."""
+"""Names of attention's layers: query, key and value, or the one that is all three; and the one out."""
 
 
 def attention_layers(layers: Mapping[str, nn.Linear]) -> tuple[list[str], str]:
-    """The projections into a block's attention (query, key, value, or one that is all three), and that out of it.
+    """Names of the projections into a block's attention (query, key, value, or one for all), and out of it.
 
     Raises:
         ValueError: none that are known by name.
@@ -72,15 +72,14 @@ def attention_layers(layers: Mapping[str, nn.Linear]) -> tuple[list[str], str]:
 
 @dataclass(frozen=True)
 class StructuredPruning(Method):
-    """Drop the least important MLP channels, and whole groups of attention heads where `head_width` is given.
+    """Removal of the least important MLP channels, and of whole groups of heads where `head_width` is given.
 
     Heads that share keys and values go together. Attention that keeps their number (OPT) or width (GPT-2) besides its
-    projections is told of it.
+    projections is told of it. Layers that belong to no group stay as they are.
     """
 
     fraction: float
     head_width: int | None = None
-    kept: Mapping[str, Kept] | None = field(default=None, repr=False, compare=False)
     statistic: ClassVar[type[Statistic] | None] = SquaredInputs
 
     def __post_init__(self) -> None:
@@ -89,32 +88,39 @@ class StructuredPruning(Method):
     def __str__(self) -> str:
         return f"structured-{self.fraction:g}{'' if self.head_width is None else '-heads'}"
 
-    def for_block(self, layers: Mapping[str, nn.Linear], statistics: Mapping[str, Statistic]) -> StructuredPruning:
-        """The method with the channels and heads of a block that stay."""
+    def compress_block(
+        self, layers: Mapping[str, nn.Linear], statistics: Mapping[str, Statistic], *, prefix: str = ""
+    ) -> dict[str, CompressedModule]:
+        """Layers of a block, those of its MLP and attention with fewer outputs or inputs."""
+
+        def importance(name: str) -> Tensor:
+            squared = self.measured(SquaredInputs, statistics.get(name), prefix + name)
+            return channel_importance(layers[name].weight.detach(), squared.mean)
+
         down, ups = mlp_layers(layers)
-        channels = self._stay(_importance(layers, statistics, down), 1)
+        channels = self._stay(importance(down), 1)
         kept = {down: Kept(inputs=channels), **{up: Kept(outputs=channels) for up in ups}}
         if self.head_width is not None:
-            kept |= self._heads(layers, statistics, self.head_width)
-        return StructuredPruning(self.fraction, self.head_width, kept)
+            kept |= self._heads(layers, importance, self.head_width)
+        return {name: _smaller(layer, kept.get(name, Kept())) for name, layer in layers.items()}
 
     def _stay(self, importance: Tensor, size: int) -> Tensor:
-        """Which inputs stay when runs of `size` neighbours go together: as many runs as the fraction asks."""
+        """Mask of the inputs that stay when runs of `size` neighbours go together, as many as the fraction asks."""
         runs = importance.view(-1, size).sum(1)
         gone = smallest(runs[None], min(removed_count(self.fraction, len(runs)), len(runs) - 1))[0]
         return (~gone).repeat_interleave(size)
 
     def _heads(
-        self, layers: Mapping[str, nn.Linear], statistics: Mapping[str, Statistic], width: int
+        self, layers: Mapping[str, nn.Linear], importance: Callable[[str], Tensor], width: int
     ) -> dict[str, Kept]:
         into, out = attention_layers(layers)
         if len(into) == 1:
-            stay = self._stay(_importance(layers, statistics, out), width)
+            stay = self._stay(importance(out), width)
             return {into[0]: Kept(outputs=stay.repeat(3)), out: Kept(inputs=stay)}
         query, key, value = into
         shared = layers[key].out_features // width
         size = layers[query].out_features // shared
-        queries = self._stay(_importance(layers, statistics, out), size)
+        queries = self._stay(importance(out), size)
         keys = queries.view(shared, size)[:, 0].repeat_interleave(width)
         return {
             query: Kept(outputs=queries),
@@ -124,7 +130,7 @@ class StructuredPruning(Method):
         }
 
     def settings(self, block: nn.Module, layers: Mapping[str, nn.Module]) -> list[tuple[nn.Module, str, int]]:
-        """The heads that attention has now, and the width at which GPT-2 cuts query, key and value apart."""
+        """Number of heads that attention has now, and the width at which GPT-2 cuts query, key and value apart."""
         if self.head_width is None:
             return []
         linear = {name: layer for name, layer in layers.items() if isinstance(layer, nn.Linear)}
@@ -134,22 +140,13 @@ class StructuredPruning(Method):
         attention = block.get_submodule(into[0].rpartition(".")[0])
         return [(attention, name, value) for name, value in known.items() if hasattr(attention, name)]
 
-    def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str = "") -> SimulatedLinear:
-        """The layer with fewer outputs or inputs; layers that belong to no dropped group stay as they are."""
-        if self.kept is None:
-            raise ValueError(f"{self} decides for a block at once; apply it to blocks, not to {name or 'one layer'}")
-        stay = self.kept.get(name.split(".", 1)[-1], Kept())
-        weight, bias = layer.weight.detach(), layer.bias
-        if stay.outputs is not None:
-            weight, bias = weight[stay.outputs], None if bias is None else bias.detach()[stay.outputs]
-        if stay.inputs is not None:
-            weight = weight[:, stay.inputs]
-        bits = weight.numel() * element_bits(weight)
-        return SimulatedLinear(weight.contiguous(), bias, storage=Storage(layer.weight.numel(), bits, held_bits=bits))
 
-
-def _importance(layers: Mapping[str, nn.Linear], statistics: Mapping[str, Statistic], name: str) -> Tensor:
-    found = statistics.get(name)
-    if not isinstance(found, SquaredInputs):
-        raise TypeError(f"structured pruning needs the squared inputs of {name}; calibrate first")
-    return channel_importance(layers[name].weight.detach(), found.mean)
+def _smaller(layer: nn.Linear, stay: Kept) -> SimulatedLinear:
+    """Layer with the outputs and inputs that stay."""
+    weight, bias = layer.weight.detach(), layer.bias
+    if stay.outputs is not None:
+        weight, bias = weight[stay.outputs], None if bias is None else bias.detach()[stay.outputs]
+    if stay.inputs is not None:
+        weight = weight[:, stay.inputs]
+    bits = weight.numel() * element_bits(weight)
+    return SimulatedLinear(weight.contiguous(), bias, storage=Storage(layer.weight.numel(), bits, held_bits=bits))

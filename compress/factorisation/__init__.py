@@ -1,0 +1,1 @@
+"""Factorisation: weights written as products of smaller matrices."""

@@ -1,0 +1,1 @@
+"""Pruning: magnitude, random, Wanda, SparseGPT, N:M patterns and whole channels and heads."""
