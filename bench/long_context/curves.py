@@ -49,22 +49,6 @@ class Curve:
         """Means over a document's targets, `[documents, contexts]`."""
         return self.tokens[name].mean(-1)
 
-    def arrays(self) -> dict[str, Array]:
-        """All of it as named arrays, for `numpy.savez`."""
-        return {
-            "contexts": np.array(self.contexts),
-            "positions": self.positions,
-            "resolved": self.resolved,
-            **self.tokens,
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, Array]) -> Curve:
-        """The inverse of `arrays`."""
-        contexts = tuple(int(context) for context in arrays["contexts"])
-        tokens = {name: arrays[name] for name in NAMES}
-        return cls(contexts, tokens, arrays["positions"], arrays["resolved"])
-
 
 def batches(tokens: Tensor, most_tokens: int) -> Iterator[Tensor]:
     """Slices of `[documents, length]` of at most `most_tokens` tokens, or one document."""

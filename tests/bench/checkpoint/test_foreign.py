@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
 from models.load import load, weight_bytes
-from tests.bench.checkpoint.test_judge import judge
+from tests.bench.sessions import suite
 from tests.tiny_models import VOCABULARY, saved
 
 pytestmark = pytest.mark.slow
@@ -66,7 +66,7 @@ def test_it_opens_with_its_own_weights(dense_folder, foreign_folder):
 def test_its_verdict_sheet(dense_folder, foreign_folder, text_file, tmp_path):
     place = tmp_path / "sheet"
     options = ["--text", text_file, "--contexts", "4,8", "--report-dir", place]
-    done = judge("--dense", dense_folder, "--compressed", foreign_folder, *options)
+    done = suite("--effort=quick", "--dense", dense_folder, "--compressed", foreign_folder, *options)
     assert done.returncode in {0, 1}, done.stdout + done.stderr
     lines = [json.loads(line) for line in (place / "evidence.jsonl").read_text().splitlines()]
     rows = {line["row"]: line for line in lines if line["kind"] == "row"}

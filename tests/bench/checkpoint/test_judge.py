@@ -1,12 +1,8 @@
 """Any checkpoint against its dense model: what the user types, and what is refused."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from itertools import pairwise
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,14 +12,14 @@ from torch import nn
 
 from bench.checkpoint.judge import Judged, check_same_tokens, edges, held_bytes
 from bench.measure.divergence import compare
+from bench.verdict.evidence import read
 from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup
 from compress.swap import apply
 from models.errors import InputError
 from models.load import load, weight_bytes
 from models.save import save_packed
-
-ROOT = Path(__file__).parents[3]
+from tests.bench.sessions import suite
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +32,7 @@ def packed_folder(llama_folder, tmp_path_factory):
 
 
 def judge(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider", "--effort=quick", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-    )
+    return suite("--effort=quick", *arguments)
 
 
 def test_the_sheet_of_a_packed_checkpoint(llama_folder, packed_folder, text_file, tmp_path):
@@ -126,3 +115,12 @@ def test_tied_weights_are_held_once():
     model = nn.ModuleList([first, nn.Linear(4, 4, bias=False)])
     model[1].weight = first.weight
     assert held_bytes(model) == 64
+
+
+def test_an_identical_checkpoint_loses_nothing_and_its_divergence_does_not_grow(llama_folder, text_file, tmp_path):
+    place = tmp_path / "reports" / "same"
+    options = ["--text", text_file, "--contexts", "4,8", "--report-dir", place]
+    done = judge("--dense", llama_folder, "--compressed", llama_folder, *options)
+    assert done.returncode == 0 and "Traceback" not in done.stdout, done.stdout + done.stderr
+    rows = read(place).rows
+    assert (rows["CHECKPOINT-same-at-any-context"].value, rows["CHECKPOINT-loses-nothing"].value) == (1.0, 1.0)

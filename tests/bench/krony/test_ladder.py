@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.krony.ladder import LadderLab, unsteadiness
-from bench.krony.settings import LADDERS, Ladder
+from bench.krony.ladder import Ladder, unsteadiness
+from bench.krony.settings import LADDERS, LadderSettings
 from bench.krony.students import STUDENTS
 from bench.verdict.documents import crossed_ratio
 from models.data.vocabulary import train_tokenizer
 from models.gpt2 import GPT2Shape, unique_parameters
 from models.training.train import Training
-from tests.bench.fakes import FakeLab
+from tests.bench.sessions import session
 
 SHAPE = GPT2Shape(layers=4, width=24, heads=2, vocabulary=270, positions=16)
 
@@ -22,43 +22,45 @@ SHAPE = GPT2Shape(layers=4, width=24, heads=2, vocabulary=270, positions=16)
 @pytest.fixture
 def ladder(tmp_path, text_file):
     training = Training(steps=3, batch=4, learning_rate=1e-3)
-    settings = Ladder(SHAPE, 0.05, training, training, seeds=(0, 1), documents=4, windows=2)
-    return LadderLab(FakeLab(tmp_path, text=text_file), settings)
+    settings = LadderSettings(SHAPE, 0.05, training, training, seeds=(0, 1), documents=4, windows=2)
+    return Ladder(session(tmp_path, text=text_file), settings)
 
 
 @pytest.mark.parametrize("name", STUDENTS)
 def test_every_rung_trains_and_its_seeds_differ(ladder, name):
-    first, second = ladder.student(name, 0), ladder.student(name, 1)
+    first, second = (ladder.measure(STUDENTS[name], seed) for seed in (0, 1))
     assert first["after"].shape == (4,) and np.isfinite(first["after"]).all()
     assert np.array_equal(first["before"], second["before"])
     assert not np.array_equal(first["after"], second["after"])
-    assert ladder.after(name).shape == (2, 4)
+    assert ladder.after(STUDENTS[name]).shape == (2, 4)
 
 
 def test_rungs_have_the_sizes_they_are_named_for(ladder):
     dense = unique_parameters(ladder.teacher)
     mlp = 2 * SHAPE.layers * SHAPE.mlp_weights
-    counts = {name: int(ladder.student(name, 0)["parameters"][0]) for name in STUDENTS}
+    counts = {name: int(ladder.measure(STUDENTS[name])["parameters"][0]) for name in STUDENTS}
     assert counts["81M"] == dense - mlp + 2 * SHAPE.layers * (24 * 24 + 4)
     assert counts["95M-pruned"] == counts["95M-van-loan"] == dense - mlp + 2 * SHAPE.layers * (48 * 24 + 2)
     assert counts["4-terms-scalars"] == counts["4-terms"] + 2 * SHAPE.layers * 4
     block = (dense - SHAPE.vocabulary * 24 - SHAPE.positions * 24 - 48) // SHAPE.layers
     assert counts["half"] == dense - 2 * block
     assert abs(counts["many-small"] - counts["81M"]) < 0.15 * mlp
-    assert ladder.student("4-terms-scalars", 0)["scalars"].shape == (2 * SHAPE.layers * 4,)
+    assert ladder.measure(STUDENTS["4-terms-scalars"])["scalars"].shape == (2 * SHAPE.layers * 4,)
 
 
 def test_nothing_scored_is_trained_on(ladder):
-    scored = {document.text for document in ladder.scored_documents}
-    assert len(scored) == 4 and not scored & {document.text for document in ladder.training_documents}
+    scored = {document.text for document in ladder.documents[1]}
+    assert len(scored) == 4 and not scored & {document.text for document in ladder.documents[0]}
 
 
 @pytest.mark.parametrize(("steps", "text", "dropout"), [(2, None, 0.0), (2, 50, 0.0), (5, 50, 0.1), (900, None, 0.1)])
 def test_a_teacher_and_its_rivals_have_the_same_text(tmp_path, text_file, steps, text, dropout):
     """As much as the teacher reads, or the most that is set; dropout serves what is read more than four times."""
     training = Training(steps=steps, batch=4, learning_rate=1e-3)
-    settings = Ladder(SHAPE, 0.05, training, training, seeds=(0, 1), documents=4, windows=2, dropout=0.1, text=text)
-    ladder = LadderLab(FakeLab(tmp_path, text=text_file), settings)
+    settings = LadderSettings(
+        SHAPE, 0.05, training, training, seeds=(0, 1), documents=4, windows=2, dropout=0.1, text=text
+    )
+    ladder = Ladder(session(tmp_path, text=text_file), settings)
     found = len(ladder.text[0])
     assert ladder.read == steps * 4 * SHAPE.positions
     assert found == (text or ladder.read) or (steps == 900 and found < ladder.read)
@@ -76,17 +78,18 @@ def test_an_untrained_teacher_does_not_qualify(ladder):
 )
 def test_a_teacher_qualifies_by_both_ratios(ladder, scratch, ngram, missing):
     spread = np.array([0.0, 0.1, -0.1])
-    ladder.base = {"teacher": 1 + spread, "scratch": scratch + 1.1 * spread, "ngram": ngram + 1.1 * spread}
+    base = {"teacher": 1 + spread, "scratch": scratch + 1.1 * spread, "ngram": ngram + 1.1 * spread}
+    ladder.measured = lambda *_: base
     doubt = ladder.qualification.doubt
     assert [name for name in ("5-gram", "half-depth") if name in doubt] == missing and bool(doubt) == bool(missing)
 
 
 def test_teacher_is_kept_between_sessions(tmp_path, text_file, ladder):
     first = ladder.teacher
-    again = LadderLab(ladder.lab, ladder.ladder).teacher
+    again = Ladder(ladder.session, ladder.settings).teacher
     for a, b in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
-    assert len(list(tmp_path.glob("training/teacher-*/step-00000003"))) == 1
+    assert len(list(tmp_path.glob("training/*/step-00000003"))) == 1
 
 
 def test_settings_fit_their_shapes():
@@ -151,3 +154,11 @@ def test_a_tokenizer_writes_every_text_and_refuses_small_ones():
         train_tokenizer(["a"], 256)
     with pytest.raises(ValueError, match=r"gives .* tokens and not 4000"):
         train_tokenizer(["a b"], 4000)
+
+
+def test_every_student_is_claimed():
+    """No rung of the ladder is trained for nothing."""
+    from bench.krony.test_krony_pt import SETTLE, TRAINED, UNSTEADY
+
+    contestants = {each for row in (*TRAINED, SETTLE, UNSTEADY) for each in row.contestants}
+    assert contestants == set(STUDENTS.values())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.long_context.curves import Curve, curve, hidden_states
+from bench.long_context.curves import curve, hidden_states
 from bench.long_context.windows import PairedWindows, paired_windows
 from bench.measure import divergence
 from bench.measure.divergence import compare
@@ -132,17 +132,6 @@ def test_progress_is_told_of_every_token(tiny):
     cut, told = windows(), []
     hidden_states(decoder(tiny), cut, advance=told.append)
     assert sum(told) == cut.token_count
-
-
-def test_a_curve_survives_being_kept(tmp_path, tiny):
-    cut, subject = windows(), decoder(tiny)
-    dense = hidden_states(subject, cut)
-    before = curve(subject, cut, dense, dense)
-    np.savez(tmp_path / "curve.npz", **before.arrays())
-    with np.load(tmp_path / "curve.npz") as stored:
-        after = Curve.from_arrays(dict(stored))
-    assert after.contexts == before.contexts
-    np.testing.assert_equal(after.arrays(), before.arrays())
 
 
 def test_windows_of_another_length_are_other_windows():

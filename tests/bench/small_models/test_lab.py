@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from bench.small_models.lab import Distilled, SmallModelsLab, Variant
+from bench.small_models.lab import Distilled, SmallModels, Variant
 from bench.small_models.rows import doubt, networks, of_protocol
-from bench.small_models.settings import PROTOCOLS, SIZES, SmallModels
+from bench.small_models.settings import PROTOCOLS, SIZES, SmallModelsSettings
 from bench.small_models.sources import documents_and_task
 from models.data.tasks import counterfactual_nli, sst2
 from models.errors import InputError
 from models.t5 import NOTHING, TABLE_3_1, T5Shape, build
 from models.text_to_text import exact_matches
 from models.training.train import Training
-from tests.bench.fakes import FakeLab
+from tests.bench.sessions import session
 
 TINY = T5Shape(1, 1, 16, 8, 4, 2)
 SHAPES = {"tiny": TINY, "mini": TINY, "small": replace(TINY, width=12, inner=24), "base": replace(TINY, width=16)}
@@ -24,7 +24,9 @@ SHAPES = {"tiny": TINY, "mini": TINY, "small": replace(TINY, width=12, inner=24)
 
 def protocol(steps=3, **changes):
     training = Training(steps, 4, 1e-2, weight_decay=0.0)
-    return replace(SmallModels(SHAPES, 270, 24, training, training, seeds=2, spread_seeds=3, classes=3), **changes)
+    return replace(
+        SmallModelsSettings(SHAPES, 270, 24, training, training, seeds=2, spread_seeds=3, classes=3), **changes
+    )
 
 
 @pytest.fixture
@@ -40,14 +42,14 @@ def paper_folder(tmp_path):
 
 @pytest.fixture
 def small(paper_folder):
-    lab = FakeLab(paper_folder / "measured", "paper", data_dir=paper_folder)
-    return SmallModelsLab(lab, protocol(), *documents_and_task(lab, protocol()))
+    own = session(paper_folder / "measured", "paper", data_dir=paper_folder)
+    return SmallModels(own, protocol(), "task", lambda: documents_and_task(own, protocol()))
 
 
 def test_the_papers_text_and_task_from_a_folder(small):
     assert small.task.labels == ("entailment", "neutral", "contradiction") and len(small.task.train) == 9
     assert small.task.train[1][1] == "neutral"
-    found = small.measured(Variant("mini"), 2)
+    found = small.measure(Variant("mini"), 2)
     assert found["test"].shape == (2,) and found["pretraining"].shape == (2, 3)
     assert 0 <= small.accuracy(Variant("mini"), spread=True).min() <= 100
     assert len(small.accuracy(Variant("mini"), spread=True)) == 3
@@ -56,9 +58,9 @@ def test_the_papers_text_and_task_from_a_folder(small):
 @pytest.mark.parametrize("divergence", ["forward", "reverse", "written"])
 def test_students_learn_from_a_teacher_that_is_asked_once(small, divergence):
     variant = Variant("mini", distilled=Distilled("small", 0.3, 2.0, divergence))
-    first = small.measured(variant, 2)
+    first = small.measure(variant, 2)
     assert np.isfinite(first["tuning"]).all()
-    assert len(list(small.lab.folder.glob("teacher-*.npy"))) == (0 if divergence == "written" else 1)
+    assert len(list(small.session.folder.glob("teachers/*"))) == (0 if divergence == "written" else 1)
 
 
 def test_a_soft_target_equal_to_the_teacher_keeps_it(small):
@@ -107,9 +109,9 @@ def test_every_protocol_has_its_sizes_in_order(key):
 
 
 def test_missing_data_is_named(tmp_path):
-    lab = FakeLab(tmp_path, "paper", data_dir=tmp_path)
+    own = session(tmp_path, "paper", data_dir=tmp_path)
     with pytest.raises(InputError, match=r"c4\.jsonl does not exist"):
-        documents_and_task(lab, protocol())
+        documents_and_task(own, protocol())
     with pytest.raises(InputError, match=r"sst2\.train\.tsv does not exist"):
         sst2(tmp_path)
     (tmp_path / "sst2.train.tsv").write_text("label\tcontent\n7\tnice\n")

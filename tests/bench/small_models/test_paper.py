@@ -1,17 +1,12 @@
 """The paper's scale of the small models, its whole path by the suite's own command, on local C4 and MNLI."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from bench.verdict.evidence import read
-
-ROOT = Path(__file__).parents[3]
+from tests.bench.sessions import suite
 
 
 def sentence(seed, words=9):
@@ -33,26 +28,10 @@ def data(tmp_path):
 
 
 def run(model, text, folder, place):
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "bench/small_models/test_trained.py",
-        "-p",
-        "no:cacheprovider",
-        "--scale=paper",
-        "--effort=quick",
-        "--device=cpu",
-        f"--data-dir={folder}",
-        f"--report-dir={place}",
-        f"--model={model}",
-        f"--text={text}",
-        "--contexts=4,8",
-        "-k",
-        "SL2 or spread-tiny",
-    ]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    options = ["--scale=paper", "--effort=quick", "--device=cpu", f"--data-dir={folder}", f"--report-dir={place}"]
+    options += [f"--model={model}", f"--text={text}", "--contexts=4,8", "-k", "SL2 or spread-tiny"]
+    environment = {"HF_DATASETS_OFFLINE": "1"}
+    return suite(*options, env=environment, places=["bench/small_models/test_trained.py"])
 
 
 def test_the_whole_path(llama_folder, text_file, data, tmp_path):
@@ -68,6 +47,8 @@ def test_the_whole_path(llama_folder, text_file, data, tmp_path):
 def test_missing_data_is_named(llama_folder, text_file, tmp_path):
     done = run(llama_folder, text_file, tmp_path / "nowhere", tmp_path / "paper")
     told = " ".join((done.stdout + done.stderr).split())
-    rows = read(tmp_path / "paper").rows
-    assert "Traceback" not in told and done.returncode == 0, told
-    assert "--data-dir must hold it" in rows["SL2-skip"].reason
+    assert "Traceback" not in told and done.returncode == pytest.ExitCode.USAGE_ERROR, told
+    assert "--data-dir names" in told and "does not exist" in told
+    (tmp_path / "empty").mkdir()
+    run(llama_folder, text_file, tmp_path / "empty", tmp_path / "paper")
+    assert "--data-dir must hold it" in read(tmp_path / "paper").rows["SL2-skip"].reason

@@ -1,33 +1,13 @@
-"""One-shot methods on a tiny OPT folder, the paper's family, by the suite's own command; and what its pages say."""
+"""One-shot methods on a tiny OPT folder, the paper's family, by the suite's own command."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import asdict
-from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from bench.report.__main__ import write
-from bench.report.survey import draw, sections
-from bench.verdict.evidence import Evidence, Row, append
-from compress.calibrate import linear_layers
-from compress.pruning.sparsegpt import SparseGPT
-from compress.pruning.structured import StructuredPruning
-from compress.quantization.awq import AWQ
-from compress.quantization.float_grid import FP4, FloatRounding
-from compress.quantization.gptq import GPTQ
-from compress.quantization.grouping import PerGroup
-from compress.quantization.int8 import LLMInt8, SmoothQuant
-from compress.statistics import GramMatrix
-from compress.swap import apply
-
-ROOT = Path(__file__).parents[3]
+from bench.verdict.evidence import read
+from tests.bench.sessions import suite
 
 
 @pytest.mark.parametrize("end", [True, False], ids=["eos", "no-eos"])
@@ -37,35 +17,12 @@ def test_the_path_of_the_paper_on_a_tiny_opt(opt_folder, text_file, tmp_path, en
     if end:  # without one, lm-evaluation-harness cannot start a page, and its figures alone are missing
         config = json.loads((folder / "tokenizer_config.json").read_text())
         (folder / "tokenizer_config.json").write_text(json.dumps(config | {"eos_token": "<unk>"}))
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "bench/survey/test_one_shot.py",
-        "-p",
-        "no:cacheprovider",
-        "--effort=quick",
-        "--model",
-        str(folder),
-        "--text",
-        str(text_file),
-        "--train-text",
-        str(text_file),
-        "--contexts",
-        "4,8",
-        "--report-dir",
-        str(place),
-        "-k",
-        "w4-in or SV2-bits" + end * " or w4-off or sparsegpt-0.5 or SV10-awq or SV12-llm",
-    ]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    chosen = "w4-in or SV2-bits" + end * " or w4-off or sparsegpt-0.5 or SV10-awq or SV12-llm"
+    options = ["--effort=quick", "--model", folder, "--text", text_file, "--train-text", text_file]
+    options += ["--contexts", "4,8", "--report-dir", place, "-k", chosen]
+    done = suite(*options, places=["bench/survey/test_one_shot.py"])
     assert done.returncode in {0, 1}, done.stdout + done.stderr
-    rows = {}
-    for line in (place / "evidence.jsonl").read_text().splitlines():
-        entry = json.loads(line)
-        if entry["kind"] == "row":
-            rows[entry["row"]] = entry
+    rows = {name: asdict(row) for name, row in read(place).rows.items()}
     assert " error" not in done.stdout.splitlines()[-1] and "Error" not in done.stdout, done.stdout
     harness = rows["SV1-gptq-w4-in-domain"]["details"]["survey"]["harness"]
     assert ({"bits_per_byte", "lambada_acc"} <= set(harness)) == bool(harness) == end
@@ -82,71 +39,3 @@ def test_the_path_of_the_paper_on_a_tiny_opt(opt_folder, text_file, tmp_path, en
         assert rows["SV3-sparsegpt-0.5-performant"]["details"]["survey"]["sparsity"] == pytest.approx(0.5, abs=0.01)
     assert (place / "quality-against-bytes.png").is_file()
     assert "Every variant, smallest first" in (place / "survey.md").read_text()
-
-
-METHODS = [
-    GPTQ(4, PerGroup(8)),
-    SparseGPT(0.5, (2, 4)),
-    AWQ(4, PerGroup(8)),
-    LLMInt8(),
-    SmoothQuant(),
-    FloatRounding(FP4, PerGroup(8)),
-    StructuredPruning(0.25),
-]
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("method", METHODS, ids=str)
-def test_every_family_of_models_unchanged(tiny, tokens, method):
-    blocks = tiny.model.decoder.layers if hasattr(tiny, "model") and hasattr(tiny.model, "decoder") else None
-    blocks = blocks or (tiny.transformer.h if hasattr(tiny, "transformer") else tiny.model.layers)
-
-    def forward(batch):
-        return tiny(input_ids=batch, use_cache=False).logits
-
-    before = forward(tokens)
-    found = apply(method, blocks, forward=forward, batches=[tokens], model=tiny)
-    assert len(found.compressed) == sum(len(linear_layers(block)) for block in blocks)
-    after = forward(tokens)
-    assert after.isfinite().all() and not torch.equal(after, before)
-    found.undo()
-    assert torch.equal(forward(tokens), before)
-
-
-@pytest.mark.parametrize("d_in", [1, 3, 4, 9, 64])
-def test_gram_matrix_by_parts_is_the_whole(d_in):
-    inputs = torch.randn(2, 7, d_in, generator=torch.Generator().manual_seed(0))
-    statistic = GramMatrix(nn.Linear(d_in, 1))
-    for part in inputs:
-        statistic.add(part[None])
-    flat = inputs.flatten(0, 1).double()
-    torch.testing.assert_close(statistic.sum, flat.T @ flat, rtol=1e-5, atol=1e-5)
-    assert torch.equal(statistic.sum, statistic.sum.T) and statistic.tokens == 14
-
-
-def test_the_page_has_every_variant_once(tmp_path):
-    details = {
-        "method": "gptq-w4-g128",
-        "bits_per_weight": 4.2,
-        "packed_bytes": 5e7,
-        "sparsity": 0.1,
-        "kl": 0.2,
-        "agreement": 0.8,
-        "ratio": 1.2,
-        "percentiles": {"50": 0.1, "90": 0.2, "99": 1.0, "99.9": 2.0},
-        "noted": 0,
-        "seconds": 3.0,
-        "harness": {"word_perplexity": 30.0, "byte_perplexity": 1.8, "bits_per_byte": float(np.log2(1.8))},
-    }
-    rows = {name: Row(name, "SV1", "reproduced", details={"survey": details}) for name in ("SV1-a", "SV1-b")}
-    found = Evidence(rows, {})
-    assert draw(found, tmp_path) == ["quality-against-bytes.png"]
-    page = "\n".join(sections(found))
-    assert page.count("gptq-w4-g128") == 2  # once in each table
-    assert sections(Evidence({}, {})) == [] and draw(Evidence({}, {}), tmp_path) == []
-    folder = tmp_path / "reports" / "x"
-    folder.mkdir(parents=True)
-    # Counts by variant of a paper's table are no trained variants, though both stand under that name.
-    append(folder, "row", asdict(Row("SL1-tiny", "SL1", "reproduced", details={"variants": {"81M": {"found": 1}}})))
-    write(folder)
-    assert not (folder / "checkpoint.md").exists()

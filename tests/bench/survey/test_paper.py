@@ -12,7 +12,7 @@ import torch
 from transformers import OPTConfig, OPTForCausalLM
 
 from bench.checkpoint.protocols import PROTOCOLS, protocol_lines, ratio, scores
-from bench.survey.paper import OPTLab
+from bench.survey.paper import OPT
 from bench.survey.settings import SurveySettings
 from bench.verdict.evidence import read
 from compress.quantization.gptq import GPTQ
@@ -100,9 +100,10 @@ def test_refusals(world):
     llama = SimpleNamespace(config=SimpleNamespace(model_type="llama"))
     other = SimpleNamespace(decoder=SimpleNamespace(name="x", model=llama))
     with pytest.raises(InputError, match="x is no OPT"):
-        OPTLab(other, SurveySettings(2, 8, 2, 8))
+        OPT.of(other, SurveySettings(2, 8, 2, 8))
     settings = SimpleNamespace(data_dir=world / "data", seed=0)
-    lab = OPTLab(SimpleNamespace(settings=settings, decoder=load(str(world / "opt"))), SurveySettings(2, 8, 20, 512))
+    own = SimpleNamespace(settings=settings, decoder=load(str(world / "opt")))
+    lab = OPT.of(own, SurveySettings(2, 8, 20, 512))
     with pytest.raises(InputError, match="18 documents of C4 have more than 512 tokens; calibration asks for 20"):
         _ = lab.calibration
 
