@@ -15,11 +15,10 @@ from bench.measure.progress import SessionProgress
 from bench.select import estimated_seconds, unmeasured
 from bench.verdict.evidence import Result
 from bench.verdict.regions import Verdict
-from bench.verdict.wording import QUALIFIED, row_line
+from bench.verdict.wording import row_line, verdict_word
 
 CONTROLS = "controls"
 ON_RECORD = " (on record)"
-QUALIFYING = ("INSTRUMENT", "VERDICTS")
 NEWS = ("not reproduced", "did not qualify", "controls not reproduced")
 """Words of tests that fail."""
 WORDS = (
@@ -53,7 +52,7 @@ def results_of(report: pytest.TestReport | pytest.CollectReport) -> list[Result]
 
 def word_of(result: Result, report: pytest.TestReport) -> str:
     """Verdict of a row in words: those of a claim, or of an instrument, and whether they are news."""
-    word = QUALIFIED.get(result.verdict, result.verdict) if result.claim in QUALIFYING else result.verdict
+    word = verdict_word(result)
     known = hasattr(report, "wasxfail") and result.verdict == Verdict.NOT_REPRODUCED.value
     shown = getattr(report, "on_record", False) and result.verdict != Verdict.NOT_RUN.value
     return word + ON_RECORD if known or shown else word
@@ -79,6 +78,8 @@ class Terminal:
         self.writer = config.get_terminal_writer()
         self.rows: set[str] = set()
         """Items of claims; a process that has workers does not know them."""
+        self.of_workers: list[str] = []
+        """Items that workers collected, until the first result shows that there are rows among them."""
 
     @property
     def _verbose(self) -> bool:
@@ -92,8 +93,8 @@ class Terminal:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """Plan a session whose items are the workers'; what each takes is not known here."""
-        self.progress.plan(dict.fromkeys(ids, 1.0))
+        """Note the items of a session that workers run."""
+        self.of_workers = ids
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logstart(self, nodeid: str) -> Generator[None]:
@@ -112,6 +113,7 @@ class Terminal:
         self.progress.clear()
         if word := category_of(report):
             self._seat(word)
+            self._plan_for_workers()
         yield
         for result in results_of(report):
             self._fresh_line()
@@ -150,6 +152,12 @@ class Terminal:
             self.reporter.section("NOT REPRODUCED", red=True, bold=True)
             for report in failed:
                 self.reporter.write_line(f"{report.longrepr}\n")
+
+    def _plan_for_workers(self) -> None:
+        """Plan a session of workers by the number of its items; what each takes is not known here."""
+        if self.of_workers:
+            self.progress.plan(dict.fromkeys(self.of_workers, 1.0))
+            self.of_workers = []
 
     def _seat(self, word: str) -> None:
         """Make room for the words before this one: the last line lists categories as they first appear."""

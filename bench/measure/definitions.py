@@ -106,7 +106,7 @@ class Reader:
             base, path = base.value, [base.attr, *path]
         dotted = "".join(f".{name}" for name in path)
         if not isinstance(base, ast.Name):
-            if isinstance(base, ast.Call) and isinstance(base.func, ast.Name) and base.func.id == "supper":
+            if isinstance(base, ast.Call) and isinstance(base.func, ast.Name) and base.func.id == "super":
                 self.unit.used.update(path[:1])
             return f"{self.text(base)}{dotted}"
         if base.id in self.me or (base.id == self.owner and path):

@@ -54,9 +54,10 @@ class SessionProgress:
         self._drawn = False
 
     def plan(self, seconds_by_item: Mapping[str, float]) -> None:
-        """Take the estimated seconds of every item that will run; the session's time starts here."""
+        """Take the estimated seconds of every item of the session, whose time starts here if none has started."""
         self._seconds = dict(seconds_by_item)
-        self._began = self._last_done = self._shown = self._clock()
+        if not self._current:
+            self._began = self._last_done = self._shown = self._clock()
 
     def item_started(self, nodeid: str) -> None:
         """Note which item is at work."""
@@ -64,9 +65,9 @@ class SessionProgress:
 
     def item_done(self, nodeid: str) -> None:
         """Count an item, and show how far the session is."""
+        self._done.add(nodeid)
+        self._last_done = self._clock()
         if nodeid in self._seconds:
-            self._done.add(nodeid)
-            self._last_done = self._clock()
             self._show()
 
     @contextmanager
@@ -86,9 +87,13 @@ class SessionProgress:
             self._show()
 
     @property
+    def _planned_and_done(self) -> set[str]:
+        return self._done & self._seconds.keys()
+
+    @property
     def pace(self) -> float:
         """Seconds that an estimated second takes."""
-        estimated = sum(self._seconds[item] for item in self._done)
+        estimated = sum(self._seconds[item] for item in self._planned_and_done)
         return (FAITH_SECONDS + self._last_done - self._began) / (FAITH_SECONDS + estimated)
 
     @property
@@ -96,14 +101,14 @@ class SessionProgress:
         """Estimated seconds that are behind, with the share of the item at work."""
         current = 0.0 if self._current in self._done else self._seconds.get(self._current, 0.0)
         working = min(current, (self._clock() - self._last_done) / self.pace)
-        return sum(self._seconds[item] for item in self._done) + working
+        return sum(self._seconds[item] for item in self._planned_and_done) + working
 
     def __str__(self) -> str:
         at_work = f"{self._variant.name} {self._variant.share:.0%}".replace("%", " %") if self._variant else ""
         if not self._seconds:
             return at_work
         left = self.pace * (sum(self._seconds.values()) - self.seconds_done)
-        so_far = f"{len(self._done)} of {len(self._seconds)} rows, {in_words(self._clock() - self._began)}"
+        so_far = f"{len(self._planned_and_done)} of {len(self._seconds)} rows, {in_words(self._clock() - self._began)}"
         return f"{so_far}, about {in_words(left)} left" + (f": {at_work}" if at_work else "")
 
     @cached_property

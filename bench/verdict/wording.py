@@ -11,9 +11,15 @@ from bench.verdict.evidence import Result
 from bench.verdict.regions import Verdict
 
 QUALIFIED = {Verdict.REPRODUCED.value: "qualified", Verdict.NOT_REPRODUCED.value: "did not qualify"}
-"""Verdicts of an instrument."""
+QUALIFYING = ("INSTRUMENT", "VERDICTS")
+"""What the suite measures of itself; its verdicts are in words of their own."""
 SHORTEST = 8
 """Characters of a statistic under which it says nothing."""
+
+
+def verdict_word(result: Result) -> str:
+    """Verdict of a row as it is told: that of a claim, or whether an instrument qualified."""
+    return QUALIFIED.get(result.verdict, result.verdict) if result.claim in QUALIFYING else result.verdict
 
 
 def figures(result: Result) -> str:
@@ -36,9 +42,13 @@ def _places(width: float, ends: Iterable[float], boundaries: Iterable[float]) ->
     least = max(0, 1 - math.floor(math.log10(width))) if width and math.isfinite(width) else 0
     pairs = [(end, boundary) for end in ends for boundary in boundaries]
     for places in range(least, least + 4):
-        if all((round(end, places) < boundary) == (end < boundary) for end, boundary in pairs):
+        if all(_side(round(end, places), boundary) == _side(end, boundary) for end, boundary in pairs):
             return places
     return least
+
+
+def _side(end: float, boundary: float) -> int:
+    return (end > boundary) - (end < boundary)
 
 
 def number(value: float) -> str:
@@ -80,7 +90,6 @@ def shortened(text: str, room: int) -> str:
 def failure_text(result: Result) -> str:
     """Sentence of the claim, numbers and region of a row that is not reproduced: what its test fails with."""
     claim = CLAIMS.get(result.claim)
-    verdict = QUALIFIED[Verdict.NOT_REPRODUCED.value] if claim is None else Verdict.NOT_REPRODUCED.value
     place = f" ({claim.paper.title}, {claim.place})" if claim else ""
     sentence = claim.text if claim else INSTRUMENTS[result.claim]
     part = claim.parts[result.part] if claim and len(claim.parts) > 1 else ""
@@ -94,6 +103,6 @@ def failure_text(result: Result) -> str:
         "accepted": region_of(result) + because,
         "on": ", ".join(x for x in (*origin, documents) if x),
     }
-    head = f"{result.row}, of {result.claim}{result.part}: {verdict}"
+    head = f"{result.row}, of {result.claim}{result.part}: {verdict_word(result)}"
     said = [f"  {name:<8}  {text}" for name, text in lines.items() if text]
     return "\n".join([head, *(textwrap.fill(line, 100, subsequent_indent=" " * 12) for line in said)])
