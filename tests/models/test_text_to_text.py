@@ -50,12 +50,12 @@ def test_rows_say_what_went_in(vocabulary):
 
 def test_padding_is_not_read(vocabulary, shape, rows):
     model = build(shape, seed=0).eval()
-    found, targets = logits_of(model, rows, INPUT)
+    logits, targets = logits_of(model, rows, INPUT)
     before = torch.cat([torch.zeros_like(targets[:, :1]), targets[:, :-1]], 1)
     usual = model(input_ids=rows[:, :INPUT], attention_mask=(rows[:, :INPUT] != PAD).long(), decoder_input_ids=before)
-    torch.testing.assert_close(found, usual.logits)
+    torch.testing.assert_close(logits, usual.logits)
     longer = torch.cat([rows[:, :INPUT], torch.zeros_like(rows[:, :5]), rows[:, INPUT:]], 1)
-    torch.testing.assert_close(logits_of(model, longer, INPUT + 5)[0], found)
+    torch.testing.assert_close(logits_of(model, longer, INPUT + 5)[0], logits)
 
 
 def test_corruption_fills_the_input_and_keeps_all_tokens(vocabulary):
