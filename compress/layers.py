@@ -84,7 +84,7 @@ class SimulatedLinear(nn.Linear):
         return 1 - self.weight.count_nonzero().item() / self.weight.numel()
 
     def forward(self, input: Tensor) -> Tensor:
-        """`[..., d_in]` -> `[..., d_out]`."""
+        """Outputs `[..., d_out]` of inputs `[..., d_in]`."""
         if self.input_scale is not None:
             input = input / self.input_scale
         if self.quantize_inputs is not None:

@@ -1,4 +1,4 @@
-"""The interface of a compression method.
+"""Interface of a compression method.
 
 Methods are frozen dataclasses of settings alone. Their repr names them in full; `str` is their short name in test ids
 and reports.

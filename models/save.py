@@ -39,12 +39,12 @@ class Grid(Protocol):
 
     @property
     def scales(self) -> Tensor:
-        """`[d_out, groups]`."""
+        """Scale of each group, `[d_out, groups]`."""
         ...
 
     @property
     def zero_points(self) -> Tensor:
-        """`[d_out, groups]`, between 0 and 2^bits - 1."""
+        """Zero point of each group, `[d_out, groups]`, between 0 and 2^bits - 1."""
         ...
 
 

@@ -37,3 +37,24 @@ def kl(p_logits: np.ndarray, q_logits: np.ndarray) -> np.ndarray:
     p = np.exp(p_logits) / np.exp(p_logits).sum(-1, keepdims=True)
     q = np.exp(q_logits) / np.exp(q_logits).sum(-1, keepdims=True)
     return (p * np.log(p / q)).sum(-1)
+
+
+def uncorrupted(inputs, target, *, first_sentinel: int, sentinels: int = 100) -> list[int]:
+    """The text that span corruption took apart: every sentinel of the input replaced by its span of the target."""
+    lowest_sentinel = first_sentinel - sentinels + 1
+    spans: dict[int, list[int]] = {}
+    current: list[int] = []
+    for token in target[:-1]:
+        if lowest_sentinel <= token <= first_sentinel:
+            current = spans.setdefault(token, [])
+        else:
+            current.append(token)
+    tokens: list[int] = []
+    for token in inputs[:-1]:
+        tokens.extend(spans[token] if lowest_sentinel <= token <= first_sentinel else [token])
+    return tokens
+
+
+def kron_sum(first, second) -> np.ndarray:
+    """Sum of Kronecker products from the definition, with numpy's product."""
+    return sum(np.kron(a.detach().numpy(), b.detach().numpy()) for a, b in zip(first, second, strict=True))

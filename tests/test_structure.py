@@ -17,25 +17,62 @@ ALLOWED = {
 }
 
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+STATED = {
+    # GPTQ's solver is SparseGPT's.
+    ("quantization/gptq.py", "compress.pruning.compensate"),
+    ("quantization/column_rounding.py", "compress.pruning.compensate"),
+}
+"""Imports of one family of `compress` by another."""
+
+
+def sources(package):
+    """Files of a package; there are some, or a law about them would hold of nothing."""
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert len(files) > 5, f"{package} has {len(files)} files below {ROOT}"
+    return files
+
+
+def modules(path):
+    """Dotted names of the modules that a file imports, and of what it imports from them."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield (node.module or "").split(".")[0]
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imports(path):
+    return {module.split(".")[0] for module in modules(path)}
 
 
 @pytest.mark.parametrize("package", ALLOWED)
 def test_imports_point_one_way(package):
     ours = set(ALLOWED) | {"conftest", "tests"}
-    for path in (ROOT / package).rglob("*.py"):
-        known = ours & set(imports(path))
+    for path in sources(package):
+        known = ours & imports(path)
         assert known <= ALLOWED[package], f"{path.name} imports {known - ALLOWED[package]}"
 
 
 def test_methods_know_nothing_of_transformers():
-    for path in (ROOT / "compress").rglob("*.py"):
-        assert not {"transformers", "datasets", "pytest"} & set(imports(path)), path.name
+    for path in sources("compress"):
+        assert not {"transformers", "datasets", "pytest"} & imports(path), path.name
+
+
+def test_families_import_the_core_and_never_one_another():
+    """Core files import no family either; the exceptions that are stated are all there."""
+    root = ROOT / "compress"
+    families = {path.name for path in root.iterdir() if (path / "__init__.py").is_file()}
+    assert families == {"pruning", "quantization", "factorisation", "distillation"}
+    crossing = set()
+    for path in sources("compress"):
+        place = path.relative_to(root)
+        own = place.parts[0] if len(place.parts) > 1 else None
+        for module in modules(path):
+            parts = module.split(".")
+            if parts[0] == "compress" and len(parts) > 1 and parts[1] in families - {own}:
+                crossing.add((place.as_posix(), ".".join(parts[:3])))
+    assert crossing == STATED
 
 
 def test_there_are_49_claims_of_four_papers():
@@ -73,5 +110,5 @@ def test_nothing_is_loaded_unsafely_or_seeded_globally():
         r"torch\.load\((?!.*weights_only=True)|trust_remote_code=True|except:\s*$|np\.random\.(rand|seed)|\bhash\("
     )
     for package in ALLOWED:
-        for path in (ROOT / package).rglob("*.py"):
+        for path in sources(package):
             assert not re.search(forbidden, path.read_text(), re.MULTILINE), path.name

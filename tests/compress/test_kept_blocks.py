@@ -11,6 +11,7 @@ from compress.pruning.sparsegpt import SparseGPT
 from compress.pruning.structured import StructuredPruning
 from compress.pruning.wanda import WandaPruning
 from compress.quantization.awq import AWQ
+from compress.quantization.float_grid import FP4, FP8_E4M3, FloatRounding
 from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup
 from compress.quantization.int8 import LLMInt8, SmoothQuant
@@ -42,15 +43,15 @@ def run(method, model, tokens, **options):
 def interrupting(method, monkeypatch, after):
     """Let a method fail when it has been called with that many blocks."""
     calls = []
-    plain = type(method).for_block
+    plain = type(method).compress_block
 
-    def for_block(self, layers, statistics):
+    def compress_block(self, layers, statistics, *, prefix):
         if len(calls) >= after:
             raise Interrupted
         calls.append(None)
-        return plain(self, layers, statistics)
+        return plain(self, layers, statistics, prefix=prefix)
 
-    monkeypatch.setattr(type(method), "for_block", for_block)
+    monkeypatch.setattr(type(method), "compress_block", compress_block)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
@@ -96,6 +97,12 @@ def test_blocks_of_another_run_are_refused(tiny, tokens, tmp_path, change):
 def test_layers_of_another_kind_are_not_kept_in_silence(tiny, tokens, tmp_path):
     with pytest.raises(TypeError, match="KroneckerLinear, which is not kept"):
         run(KroneckerFactorisation((2, 1)), tiny, tokens, keep=tmp_path / "blocks")
+
+
+def test_inputs_rounded_in_another_way_are_not_kept_in_silence(tiny, tokens, tmp_path):
+    with pytest.raises(TypeError, match=r"rounds its inputs by .*, which is not kept"):
+        run(FloatRounding(FP4, activations=FP8_E4M3), tiny, tokens, keep=tmp_path / "blocks")
+    assert list((tmp_path / "blocks").glob("block*")) == []
 
 
 def test_nothing_but_layers_is_read_back(tiny, tokens, tmp_path):

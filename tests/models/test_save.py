@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from compress.layers import changing_inputs, grids_of
 from compress.pruning.sparsegpt import SparseGPT
 from compress.pruning.structured import StructuredPruning
 from compress.quantization.gptq import GPTQ
@@ -28,6 +29,15 @@ def compressed(folder, method):
     return decoder
 
 
+def dense(decoder, folder):
+    save_dense(decoder.model, decoder.tokenizer, folder, changing_inputs=changing_inputs(decoder.model))
+
+
+def packed(decoder, folder):
+    names = changing_inputs(decoder.model)
+    save_packed(decoder.model, decoder.tokenizer, folder, grids=grids_of(decoder.model), changing_inputs=names)
+
+
 def logits(model):
     with torch.inference_mode():
         return model(input_ids=TOKENS, use_cache=False).logits
@@ -37,7 +47,7 @@ def logits(model):
 @pytest.mark.parametrize("method", [GPTQ(3, PerGroup(8)), SparseGPT(0.5, (2, 4))], ids=str)
 def test_dense_comes_back_bit_for_bit(kind, method, request, tmp_path):
     decoder = compressed(request.getfixturevalue(kind), method)
-    save_dense(decoder.model, decoder.tokenizer, tmp_path / "out")
+    dense(decoder, tmp_path / "out")
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     expected = logits(decoder.model)
     # GPT-2's own layers multiply the transposed weight, in another order.
@@ -48,7 +58,7 @@ def test_dense_comes_back_bit_for_bit(kind, method, request, tmp_path):
 
 def test_two_of_four_holds_in_the_saved_file(llama_folder, tmp_path):
     decoder = compressed(llama_folder, SparseGPT(0.5, (2, 4)))
-    save_dense(decoder.model, decoder.tokenizer, tmp_path / "out")
+    dense(decoder, tmp_path / "out")
     state = load_file(tmp_path / "out" / "model.safetensors")
     pruned = [value for name, value in state.items() if "proj" in name]
     assert pruned
@@ -62,7 +72,7 @@ def test_packed_comes_back(llama_folder, tmp_path, bits, symmetric, kind):
     method = kind(bits, PerGroup(8), symmetric)
     decoder = compressed(llama_folder, method)
     expected = logits(decoder.model)
-    save_packed(decoder.model, decoder.tokenizer, tmp_path / "out")
+    packed(decoder, tmp_path / "out")
     assert torch.equal(logits(decoder.model), expected)  # the model itself is left alone
     config = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]
     assert config["format"] == "pack-quantized" and config["config_groups"]["group_0"]["weights"]["num_bits"] == bits
@@ -80,19 +90,21 @@ def test_packed_comes_back(llama_folder, tmp_path, bits, symmetric, kind):
 def test_refusals(llama_folder, tmp_path):
     with pytest.raises(InputError, match="changes its inputs"):
         decoder = compressed(llama_folder, SmoothQuant())
-        save_dense(decoder.model, decoder.tokenizer, tmp_path / "out")
+        dense(decoder, tmp_path / "out")
+    with pytest.raises(InputError, match="changes its inputs"):
+        packed(compressed(llama_folder, RoundToNearest(4, PerGroup(8), activation_bits=8)), tmp_path / "out")
     with pytest.raises(InputError, match="configuration says"):
         decoder = compressed(llama_folder, StructuredPruning(0.5))
-        save_dense(decoder.model, decoder.tokenizer, tmp_path / "out")
+        dense(decoder, tmp_path / "out")
     with pytest.raises(InputError, match="4 and 8 bits"):
         decoder = compressed(llama_folder, GPTQ(3, PerGroup(8)))
-        save_packed(decoder.model, decoder.tokenizer, tmp_path / "out")
+        packed(decoder, tmp_path / "out")
     with pytest.raises(InputError, match="do not divide"):
         decoder = compressed(llama_folder, GPTQ(4, PerGroup(5)))
-        save_packed(decoder.model, decoder.tokenizer, tmp_path / "out")
+        packed(decoder, tmp_path / "out")
     with pytest.raises(InputError, match="0 different grids"):
         decoder = load(str(llama_folder))
-        save_packed(decoder.model, decoder.tokenizer, tmp_path / "out")
+        packed(decoder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -107,7 +119,7 @@ def test_a_full_disk_leaves_the_old_folder(llama_folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(decoder.tokenizer.__class__, "save_pretrained", full)
     with pytest.raises(OSError, match="No space"):
-        save_dense(decoder.model, decoder.tokenizer, place)
+        dense(decoder, place)
     assert {path.name: path.read_bytes() for path in place.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -117,5 +129,5 @@ def test_transposed_layers_are_not_packed(gpt2_folder, tmp_path):
     decoder = load(str(gpt2_folder))
     apply(RoundToNearest(4, PerGroup(8)), decoder.blocks)
     with pytest.raises(InputError, match=r"gpt2 keeps .*transposed.*use save_dense"):
-        save_packed(decoder.model, decoder.tokenizer, tmp_path / "packed")
+        packed(decoder, tmp_path / "packed")
     assert not (tmp_path / "packed").exists()

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from compress.distillation.losses import jensen_shannon, mixed_loss, reverse_kl, soft_cross_entropy, soft_target_loss
-from models.data.span_corruption import corrupt, noise_spans, restore
+from models.data.span_corruption import corrupt, noise_spans
 from models.gpt2 import unique_parameters
 from models.t5 import NOTHING, OWN, TABLE_3_1, FeedForward, MatrixChain, T5Shape, build, collapse
+from tests.oracles import uncorrupted
 
 TINY = T5Shape(2, 3, inner=20, width=12, head_width=4, heads=3, vocabulary=50)
 KINDS = [OWN, NOTHING, FeedForward(1), FeedForward(1, relu=True), FeedForward(2, 2.0), FeedForward(3, 1.5)]
@@ -103,7 +103,7 @@ def test_corruption_gives_the_text_back(length, density, mean_span, seed):
     assert noise.sum() == min(max(round(length * density), 1), length - 1)
     inputs, target = corrupt(tokens, noise, first_sentinel=9999, end=1, sentinels=400)
     assert inputs[-1] == target[-1] == 1
-    assert restore(inputs, target, first_sentinel=9999, sentinels=400) == tokens
+    assert uncorrupted(inputs, target, first_sentinel=9999, sentinels=400) == tokens
     spans = sum(9599 < token <= 9999 for token in inputs)
     assert len(inputs) + len(target) == length + 2 * spans + 2
 
@@ -128,29 +128,5 @@ def test_corruption_refuses():
         corrupt(list(range(8)), mask, first_sentinel=99, end=1, sentinels=2)
 
 
-@given(st.integers(0, 1000), st.floats(0.3, 6))
-def test_divergences_are_their_definitions(seed, temperature):
-    generator = torch.Generator().manual_seed(seed)
-    student, teacher = (2 * torch.randn(4, 6, generator=generator) for _ in range(2))
-    p, q = (np.exp(x.double().numpy() / temperature) for x in (teacher, student))
-    p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
-    m, squared = (p + q) / 2, temperature**2
-    close = {"rel": 2e-4, "abs": 1e-5}
-    assert reverse_kl(student, teacher, temperature).item() == pytest.approx(
-        squared * (q * np.log(q / p)).sum(-1).mean(), **close
-    )
-    halves = (p * np.log(p / m)).sum(-1) + (q * np.log(q / m)).sum(-1)
-    assert jensen_shannon(student, teacher, temperature).item() == pytest.approx(squared * halves.mean() / 2, **close)
-    cross = soft_cross_entropy(student, teacher, temperature).item()
-    assert cross == pytest.approx(-squared * (p * np.log(q)).sum(-1).mean(), **close)
-    entropy = -squared * (p * np.log(p)).sum(-1).mean()
-    assert cross - entropy == pytest.approx(soft_target_loss(student, teacher, temperature).item(), **close)
-
-
-def test_alpha_weighs_the_labels_and_must_be_a_share():
-    hard, soft = torch.tensor(2.0), torch.tensor(8.0)
-    assert mixed_loss(hard, soft, 0.25).item() == 6.5
-    for alpha in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ValueError, match="between 0 and 1"):
-            mixed_loss(hard, soft, alpha)
+def test_a_width_of_attention_is_heads_times_width():
     assert replace(TINY, heads=2).attention_width == 8

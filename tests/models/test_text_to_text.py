@@ -9,9 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from compress.distillation.losses import HiddenStateLoss, reverse_kl, soft_target_loss
-from compress.distillation.teacher_cache import cached_logits
-from models.data.span_corruption import restore
 from models.data.tasks import Task, arithmetic, article_of_origin, sentence_order, with_rationales
 from models.data.text import Document
 from models.data.vocabulary import train_tokenizer
@@ -21,6 +18,7 @@ from models.text_to_text import PAD, TargetLoss, Vocabulary, corrupted_table, ex
 from models.training.schedules import SCHEDULES, learning_rate_factor
 from models.training.train import Diverged, Training, train
 from models.training.train_many import train_many
+from tests.oracles import uncorrupted
 
 TEXT = "The cat sat on the mat and looked at the dog. " * 40
 INPUT, TARGET = 12, 4
@@ -52,12 +50,12 @@ def test_rows_say_what_went_in(vocabulary):
 
 def test_padding_is_not_read(vocabulary, shape, rows):
     model = build(shape, seed=0).eval()
-    found, targets = logits_of(model, rows, INPUT)
+    logits, targets = logits_of(model, rows, INPUT)
     before = torch.cat([torch.zeros_like(targets[:, :1]), targets[:, :-1]], 1)
     usual = model(input_ids=rows[:, :INPUT], attention_mask=(rows[:, :INPUT] != PAD).long(), decoder_input_ids=before)
-    torch.testing.assert_close(found, usual.logits)
+    torch.testing.assert_close(logits, usual.logits)
     longer = torch.cat([rows[:, :INPUT], torch.zeros_like(rows[:, :5]), rows[:, INPUT:]], 1)
-    torch.testing.assert_close(logits_of(model, longer, INPUT + 5)[0], found)
+    torch.testing.assert_close(logits_of(model, longer, INPUT + 5)[0], logits)
 
 
 def test_corruption_fills_the_input_and_keeps_all_tokens(vocabulary):
@@ -68,7 +66,7 @@ def test_corruption_fills_the_input_and_keeps_all_tokens(vocabulary):
     restored = []
     for row in rows.tolist():
         inputs, target = ([token for token in part if token != PAD] for part in (row[:20], row[20:-1]))
-        restored += restore(inputs, target, first_sentinel=vocabulary.first_sentinel, sentinels=8)
+        restored += uncorrupted(inputs, target, first_sentinel=vocabulary.first_sentinel, sentinels=8)
     assert restored == tokens[: len(restored)]
     assert len(tokens) - len(restored) < 25
 
@@ -170,42 +168,6 @@ def test_arithmetic_is_right(terms, largest, seed):
         assert rationale.split()[-1] == target and len(rationale.split()) == terms - 1
     both = with_rationales(task, rationales)
     assert len(both) == 6 and both[0][0].startswith("[label]") and both[1][1] == rationales[0]
-
-
-def test_losses_count_only_what_counts():
-    generator = torch.Generator().manual_seed(0)
-    student, teacher = torch.randn(2, 3, 4, 7, generator=generator).unbind(0)
-    counted = torch.zeros(3, 4)
-    counted[:, :2] = 1
-    for loss in (soft_target_loss, reverse_kl):
-        expected = loss(student[:, :2], teacher[:, :2], 2.0)
-        torch.testing.assert_close(loss(student, teacher, 2.0, counted), expected)
-
-
-def test_hidden_state_loss():
-    states = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
-    assert HiddenStateLoss(8, 8)(states, states).item() == 0
-    wide = HiddenStateLoss(8, 12)
-    teacher = wide.projection(states).detach()
-    assert wide(states, teacher).item() == pytest.approx(0, abs=1e-12)
-    with pytest.raises(ValueError, match="teacher"):
-        HiddenStateLoss(8, 8)(states, teacher)
-
-
-def test_cached_logits_are_the_teachers(tmp_path):
-    logits = torch.randn(7, 2, 5, generator=torch.Generator().manual_seed(0))
-    asked = []
-
-    def compute(part):
-        asked.append(part)
-        return logits[part]
-
-    path = tmp_path / "teacher.npy"
-    assert torch.equal(cached_logits(path, 7, compute, batch=3), logits)
-    assert torch.equal(cached_logits(path, 7, compute, batch=3), logits)
-    assert len(asked) == 3  # once, in parts
-    with pytest.raises(ValueError, match="not 8"):
-        cached_logits(path, 8, compute)
 
 
 def test_refusals(vocabulary, shape, rows):

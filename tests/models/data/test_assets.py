@@ -110,4 +110,4 @@ def test_a_full_disk_says_what_is_needed(tmp_path, monkeypatch):
 def test_links_of_an_index_page_are_read():
     links = _Links()
     links.feed('<html><a href="../../a-1.whl#sha256=00">a-1.whl</a>\n<a href="b.whl" data-x="">b.whl</a></html>')
-    assert links.found == {"a-1.whl": "../../a-1.whl#sha256=00", "b.whl": "b.whl"}
+    assert links.addresses == {"a-1.whl": "../../a-1.whl#sha256=00", "b.whl": "b.whl"}

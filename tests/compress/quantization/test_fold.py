@@ -6,7 +6,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from compress.calibrate import block_inputs, linear_layers
-from compress.layers import SimulatedLinear
+from compress.layers import SimulatedLinear, changing_inputs, grids_of
 from compress.quantization.awq import AWQ
 from compress.quantization.fold import fold_scales, producers
 from compress.quantization.grouping import PerGroup
@@ -47,13 +47,13 @@ def test_what_comes_before_is_found_in_every_family(tiny, tokens):
 
 @torch.no_grad()
 def test_folded_models_give_the_same_logits_and_come_back(tiny, tokens):
-    dense, blocks, found = tiny(tokens).logits, find_blocks(tiny), before(tiny, tokens)
+    dense, blocks, producer = tiny(tokens).logits, find_blocks(tiny), before(tiny, tokens)
     layers = {name: layer for block in blocks for name, layer in linear_layers(block).items()}
-    outcome = apply(AWQ(4, PerGroup(8), before=found), blocks, forward=run(tiny), batches=[tokens * 7 % VOCABULARY])
+    outcome = apply(AWQ(4, PerGroup(8), before=producer), blocks, forward=run(tiny), batches=[tokens * 7 % VOCABULARY])
     scaled = [layer for block in blocks for layer in linear_layers(block).values() if layer.input_scale is not None]
     assert len(scaled) >= len(blocks), "the search chose r = 0 nearly everywhere, so this shows nothing"
     compressed = tiny(tokens).logits
-    assert fold_scales(outcome, blocks, found) == len(scaled)
+    assert fold_scales(outcome, blocks, producer) == len(scaled)
     torch.testing.assert_close(tiny(tokens).logits, compressed, rtol=1e-4, atol=1e-5)
     for block in blocks:
         for name, layer in linear_layers(block).items():
@@ -75,22 +75,23 @@ def _on_its_grid(layer, name):
 def test_unfolded_awq_is_the_same_layer(tiny, tokens):
     """Where scales can be folded everywhere, taking them out of the weights again gives the same outputs."""
     logits = {}
-    for found in (None, dict.fromkeys(linear_layers(find_blocks(tiny)[0]), "anything")):
-        outcome = apply(AWQ(4, PerGroup(8), before=found), find_blocks(tiny), forward=run(tiny), batches=[tokens])
-        logits[found is None] = tiny(tokens).logits
+    for producer in (None, dict.fromkeys(linear_layers(find_blocks(tiny)[0]), "anything")):
+        outcome = apply(AWQ(4, PerGroup(8), before=producer), find_blocks(tiny), forward=run(tiny), batches=[tokens])
+        logits[producer is None] = tiny(tokens).logits
         outcome.undo()
     torch.testing.assert_close(logits[True], logits[False], rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
 def test_a_folded_model_is_packed_and_opens(tiny, tokens, tmp_path):
-    blocks, found = find_blocks(tiny), before(tiny, tokens)
-    outcome = apply(AWQ(4, PerGroup(8), before=found), blocks, forward=run(tiny), batches=[tokens])
-    fold_scales(outcome, blocks, found)
+    blocks, producer = find_blocks(tiny), before(tiny, tokens)
+    outcome = apply(AWQ(4, PerGroup(8), before=producer), blocks, forward=run(tiny), batches=[tokens])
+    fold_scales(outcome, blocks, producer)
     if type(tiny).__name__ == "GPT2LMHeadModel":
         pytest.skip("the packed format has no place for GPT-2's transposed layers")
     tokenizer = load(str(saved(AutoModelForCausalLM.from_config(tiny.config), tmp_path / "plain"))).tokenizer
-    save_packed(tiny, tokenizer, tmp_path / "packed")
+    names = changing_inputs(tiny)
+    save_packed(tiny, tokenizer, tmp_path / "packed", grids=grids_of(tiny), changing_inputs=names)
     torch.testing.assert_close(load(str(tmp_path / "packed")).model(tokens).logits, tiny(tokens).logits)
 
 

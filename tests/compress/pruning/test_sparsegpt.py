@@ -1,0 +1,86 @@
+"""SparseGPT against a plain float64 transcription, and the laws that need no reference."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from compress.pruning.sparsegpt import SparseGPT, sparsegpt
+from compress.quantization.gptq import gptq
+from compress.quantization.grouping import PerRow
+from compress.selection import smallest
+from compress.statistics import GramMatrix
+from tests.layers import correlated, measured
+
+
+def oracle_sparsegpt(weight, gram, sparsity, block, n_of_m=None, damping=0.01):
+    w, d_in = weight.numpy().copy(), weight.shape[1]
+    hessian = gram.numpy() + damping * np.mean(np.diag(gram.numpy())) * np.eye(d_in)
+    inverse = np.linalg.inv(hessian)
+    # U_ii² of the Cholesky factor is the i-th diagonal of the inverse once the columns before are eliminated.
+    left, diagonal = inverse.copy(), np.zeros(d_in)
+    for i in range(d_in):
+        diagonal[i] = left[i, i]
+        left = left - np.outer(left[:, i], left[i]) / left[i, i]
+    mask = np.zeros_like(w, dtype=bool)
+    for i in range(d_in):
+        if n_of_m is None and i % block == 0:
+            part = slice(i, min(i + block, d_in))
+            scores = (w[:, part] ** 2 / diagonal[part]).T
+            chosen = np.argsort(scores.ravel(), kind="stable")[: round(sparsity * scores.size)]
+            flat = np.zeros(scores.size, dtype=bool)
+            flat[chosen] = True
+            mask[:, part] = flat.reshape(scores.shape).T
+        if n_of_m is not None and i % n_of_m[1] == 0:
+            part = slice(i, i + n_of_m[1])
+            for row in range(len(w)):
+                scores = w[row, part] ** 2 / diagonal[part]
+                mask[row, i + np.argsort(scores, kind="stable")[: n_of_m[1] - n_of_m[0]]] = True
+        kept = np.where(mask[:, i], 0, w[:, i])
+        w[:, i:] -= np.outer((w[:, i] - kept) / inverse[i, i], inverse[i, i:])
+        w[:, i] = kept
+        inverse = inverse - np.outer(inverse[:, i], inverse[i]) / inverse[i, i]
+    return w, mask
+
+
+@pytest.mark.parametrize("sparsity, n_of_m", [(0.5, None), (0.3, None), (0.5, (2, 4)), (0.5, (4, 8))])
+def test_sparsegpt_is_its_definition(sparsity, n_of_m):
+    weight, gram, _ = correlated(6, 24, seed=2)
+    pruned, mask, _ = sparsegpt(weight, gram, sparsity=sparsity, n_of_m=n_of_m, block=8)
+    expected, expected_mask = oracle_sparsegpt(weight, gram, sparsity, 8, n_of_m)
+    assert (mask.numpy() == expected_mask).all()
+    np.testing.assert_allclose(pruned.numpy(), expected, atol=1e-9)
+    assert mask.sum() == 3 * round(sparsity * weight.numel() / 3)  # of each block
+    assert (pruned[mask] == 0).all()
+    if n_of_m:
+        assert ((pruned.view(6, -1, n_of_m[1]) != 0).sum(-1) <= n_of_m[0]).all()
+
+
+def test_sparsegpt_without_pruning_is_the_weight_and_with_bits_gptq():
+    weight, gram, _ = correlated(6, 24, seed=4)
+    kept, mask, _ = sparsegpt(weight, gram, sparsity=0)
+    assert torch.equal(kept, weight) and not mask.any()
+    rounded, _, _ = sparsegpt(weight, gram, sparsity=0, bits=3)
+    torch.testing.assert_close(rounded, gptq(weight, gram, bits=3, grouping=PerRow()).weight, rtol=0, atol=0)
+
+
+def test_sparsegpt_on_identity_is_magnitude_in_each_block():
+    weight = torch.randn(6, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pruned, mask, _ = sparsegpt(weight, torch.eye(24, dtype=torch.float64), sparsity=0.5, damping=0.0, block=12)
+    for start in (0, 12):
+        part = weight[:, start : start + 12].T.abs()
+        expected = smallest(part.reshape(1, -1), 36).view(part.shape).T
+        assert torch.equal(mask[:, start : start + 12], expected)
+    assert torch.equal(pruned, weight.masked_fill(mask, 0))
+
+
+def test_the_pattern_is_stored_and_must_fit():
+    layer = nn.Linear(24, 6)
+    statistic = measured(layer, torch.randn(50, 24, generator=torch.Generator().manual_seed(0)), GramMatrix)
+    half = SparseGPT(0.5, (2, 4))(layer, statistic)
+    assert half.sparsity() == 0.5 and half.storage.total_bits == 72 * (32 + 2)
+    narrow = nn.Linear(6, 2)
+    with pytest.raises(ValueError, match="into groups of 4"):
+        SparseGPT(0.5, (2, 4))(narrow, measured(narrow, torch.randn(20, 6), GramMatrix))
+    with pytest.raises(ValueError, match=r"2:4 sparsity is 0\.5"):
+        SparseGPT(0.25, (2, 4))

@@ -1,0 +1,154 @@
+"""GPTQ against a plain float64 transcription, and the laws that need no reference."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from compress.grid import fake_quantize
+from compress.quantization.column_rounding import Ranges
+from compress.quantization.gptq import GPTQ, gptq
+from compress.quantization.grouping import PerGroup, PerRow
+from compress.quantization.rounding import RoundToNearest
+from compress.statistics import GramMatrix
+from tests.layers import correlated, measured
+
+
+def grid_of(members, bits):
+    """Scale and zero point of one row, in numpy."""
+    low, high = min(members.min(), 0.0), max(members.max(), 0.0)
+    scale = max((high - low) / (2**bits - 1), np.finfo(np.float64).tiny)
+    return scale, np.round(-low / scale)
+
+
+def oracle_gptq(weight, gram, bits, size, order, damping=0.01, static=False):
+    """Column by column, every later column updated at once (Frantar et al. 2023, eq. 2 and 3)."""
+    original, w = weight.numpy().copy(), weight.numpy()[:, order].copy()
+    hessian = gram.numpy()[np.ix_(order, order)].copy()
+    hessian += damping * np.mean(np.diag(hessian)) * np.eye(len(hessian))
+    inverse = np.linalg.inv(hessian)
+    rounded = np.zeros_like(w)
+    grids = {}
+    for i in range(w.shape[1]):
+        group = (order[i] if static else i) // size
+        for row in range(w.shape[0]):
+            if (group, row) not in grids:
+                source = original if static else w
+                grids[group, row] = grid_of(source[row, group * size : (group + 1) * size], bits)
+            scale, zero = grids[group, row]
+            rounded[row, i] = (np.clip(np.round(w[row, i] / scale) + zero, 0, 2**bits - 1) - zero) * scale
+        error = (w[:, i] - rounded[:, i]) / inverse[i, i]
+        w[:, i:] -= np.outer(error, inverse[i, i:])
+        # Eliminate column i from the inverse: what is left is the inverse for the columns that remain.
+        inverse -= np.outer(inverse[:, i], inverse[i]) / inverse[i, i]
+    result = np.zeros_like(rounded)
+    result[:, order] = rounded
+    return result
+
+
+@pytest.mark.parametrize("grouping", [PerRow(), PerGroup(8), PerGroup(5), PerGroup(100)])
+@pytest.mark.parametrize(
+    "activation_order, ranges", [(False, "fresh"), (True, "fresh"), (True, "static"), (False, "static")]
+)
+def test_gptq_is_its_definition(grouping, activation_order, ranges):
+    weight, gram, _ = correlated(6, 24, seed=1)
+    quantized = gptq(
+        weight, gram, bits=3, grouping=grouping, activation_order=activation_order, ranges=Ranges(ranges), block=10
+    )
+    order = gram.diagonal().argsort(descending=True, stable=True).numpy() if activation_order else np.arange(24)
+    size = 24 if isinstance(grouping, PerRow) else grouping.size
+    expected = oracle_gptq(weight, gram, 3, size, order, static=ranges == "static")
+    np.testing.assert_allclose(quantized.weight.numpy(), expected, atol=1e-9)
+    rebuilt = (quantized.codes - quantized.zero_points[:, quantized.groups]) * quantized.scales[:, quantized.groups]
+    torch.testing.assert_close(rebuilt, quantized.weight)
+
+
+@given(st.integers(0, 50), st.sampled_from([1, 3, 32, 128, 256]))
+@settings(max_examples=15, deadline=None)
+def test_the_block_changes_nothing(seed, block):
+    weight, gram, _ = correlated(5, 20, seed)
+    whole = gptq(weight, gram, bits=4, grouping=PerRow(), block=64)
+    assert torch.equal(gptq(weight, gram, bits=4, grouping=PerRow(), block=block).codes, whole.codes)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_identity_hessian_is_rounding(bits):
+    weight = torch.randn(7, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    quantized = gptq(weight, torch.eye(40, dtype=torch.float64), bits=bits, grouping=PerGroup(16), damping=0.0)
+    groups = PerGroup(16)
+    expected = groups.join(fake_quantize(groups.cut(weight), bits), 40)
+    torch.testing.assert_close(quantized.weight, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("magnitude", [1.0, 1e4, 1e-30])
+def test_a_group_of_zeros_takes_in_what_others_lost(magnitude):
+    """Its grid has the smallest of scales; steps of that would overflow in float32 where weights are large."""
+    weight, gram, _ = correlated(4, 16, 6)
+    weight[:, 8:] = 0
+    weight = (weight * magnitude).float()
+    quantized = gptq(weight, gram, bits=3, grouping=PerGroup(8), ranges=Ranges.STATIC)
+    expected = oracle_gptq(weight.double()[:, :8], gram[:8, :8], 3, 8, np.arange(8), static=True)
+    assert (
+        quantized.weight.isfinite().all()
+        and (quantized.weight[:, 8:].abs() <= 8 * torch.finfo(torch.float32).tiny).all()
+    )
+    assert quantized.codes.min() >= 0 and quantized.codes.max() <= 7
+    np.testing.assert_array_equal(quantized.groups.numpy(), np.arange(16) // 8)
+    # The first group's own errors are spread by the whole Hessian, so only its first column is the smaller problem's.
+    np.testing.assert_allclose(quantized.weight[:, 0].double().numpy(), expected[:, 0], rtol=1e-5)
+
+
+def test_the_hessians_scale_changes_nothing():
+    weight, gram, _ = correlated(5, 20, 3)
+    first, second = (gptq(weight, gram * factor, bits=3, grouping=PerRow()) for factor in (1.0, 1 / 4096))
+    assert torch.equal(first.codes, second.codes)
+
+
+def test_reference_ranges_differ_only_inside_a_block():
+    weight, gram, _ = correlated(4, 256, 5, tokens=600)
+    fresh, reference = (
+        {size: gptq(weight, gram, bits=3, grouping=PerGroup(size), ranges=ranges).weight for size in (32, 128)}
+        for ranges in (Ranges.FRESH, Ranges.REFERENCE)
+    )
+    assert torch.equal(fresh[128], reference[128])
+    assert not torch.equal(fresh[32], reference[32])
+    aligned = gptq(weight, gram, bits=3, grouping=PerGroup(32), ranges=Ranges.REFERENCE, block=32).weight
+    torch.testing.assert_close(aligned, fresh[32], rtol=0, atol=1e-12)
+
+
+def test_less_error_than_rounding():
+    """Statistical: over 20 layers, with inputs that are correlated."""
+    better = 0
+    for seed in range(20):
+        weight, gram, inputs = correlated(16, 32, seed)
+        rounded = fake_quantize(weight[:, None], 3)[:, 0]
+        compensated = gptq(weight, gram, bits=3, grouping=PerRow()).weight
+        better += bool((inputs @ (compensated - weight).T).norm() < (inputs @ (rounded - weight).T).norm())
+    assert better >= 19
+
+
+def test_dead_inputs_and_rank_deficiency():
+    weight, gram, _ = correlated(4, 12, seed=6, tokens=5)  # rank 5 of 12
+    gram[3] = 0
+    gram[:, 3] = 0
+    quantized = gptq(weight, gram, bits=4, grouping=PerRow(), damping=1e-14)
+    assert quantized.weight.isfinite().all() and (quantized.weight[:, 3] == 0).all()
+    assert quantized.damping >= 1e-14
+
+
+def test_a_damping_that_had_to_be_raised_is_on_record():
+    layer = nn.Linear(4, 3)
+    statistic = GramMatrix(layer)
+    statistic.add(torch.ones(1, 4))
+    assert "damping raised from 0 to" in GPTQ(4, PerRow(), damping=0.0)(layer, statistic).note
+    assert GPTQ(4, PerRow())(layer, statistic).note == ""
+
+
+def test_gptq_stores_what_rounding_does():
+    layer = nn.Linear(24, 6)
+    statistic = measured(layer, torch.randn(50, 24, generator=torch.Generator().manual_seed(0)), GramMatrix)
+    rounded = RoundToNearest(3, PerGroup(8))(layer, None)
+    assert GPTQ(3, PerGroup(8))(layer, statistic).storage.total_bits == rounded.storage.total_bits
+    assert str(GPTQ(4, activation_order=True, ranges=Ranges.STATIC)) == "gptq-w4-g128-actorder-static"
