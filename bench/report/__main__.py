@@ -1,83 +1,107 @@
-"""From evidence to pages: a pure function of `evidence.jsonl`, also `python -m bench.report [FOLDER ...]`.
-
-`python -m bench.report --changes OLD NEW` names the rows whose verdict differs between two evidence folders.
-"""
+"""Command line of the report: `python -m bench.report [FOLDER ...]` writes pages; options name changes and verdicts."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from bench.report import checkpoint as checkpoint_page
-from bench.report import krony as krony_page
-from bench.report import plots
-from bench.report import small_models as small_models_page
-from bench.report import survey as survey_page
-from bench.report.pages import BUILT, instrument_page, interval_of, matrix, overview, paper_page, results
-from bench.verdict.claims import KRONY_PT, PAPERS, SMALL_MODELS, SURVEY
-from bench.verdict.evidence import FILE, Evidence, read
+from bench.report.matrix import summary
+from bench.report.pages import View
+from bench.report.tables import measured
+from bench.report.write import committed, write, write_index
+from bench.verdict.evidence import FILE, DamagedRecord, Evidence, read
 
-
-def write(folder: Path) -> None:
-    """Write a folder's pages and plots beside its evidence, and the matrix over all folders beside it."""
-    found = read(folder)
-    own = {KRONY_PT.key: krony_page, SMALL_MODELS.key: small_models_page, SURVEY.key: survey_page}
-    drawn = plots.draw(found, folder) | {key: page.draw(found, folder) for key, page in own.items()}
-    more = {key: page.sections(found) for key, page in own.items()}
-    _write(folder / "README.md", overview(folder.name, found))
-    for paper in PAPERS:
-        if paper.key in BUILT:
-            text = paper_page(paper, found, drawn.get(paper.key, []), more.get(paper.key, ()))
-            _write(folder / f"{BUILT[paper.key]}.md", text)
-    _write(folder / "instrument.md", instrument_page(found))
-    if sheet := checkpoint_page.page(found, results(found, checkpoint_page.CLAIM)):
-        _write(folder / "checkpoint.md", sheet)
-    _write(folder.parent / "README.md", matrix({path.parent.name: read(path.parent) for path in _all(folder.parent)}))
-
-
-def _all(reports: Path) -> list[Path]:
-    return sorted(path for path in reports.glob(f"*/{FILE}") if not path.parent.name.endswith("-quick"))
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_suffix(".part")
-    beside.write_text(text.rstrip() + "\n", encoding="utf-8")
-    beside.replace(path)
+REPORTS = Path("reports")
 
 
 def changes(old: Evidence, new: Evidence) -> list[str]:
-    """A line for every row whose verdict is not what it was."""
-    return [
-        f"{name}: {old.rows[name].verdict} -> {row.verdict} ({interval_of(old.rows[name])} -> {interval_of(row)})"
-        for name, row in sorted(new.rows.items())
-        if name in old.rows and old.rows[name].verdict != row.verdict
-    ]
+    """A line for every row whose verdict is not what it was, that is new, or that is missing."""
+    lines = []
+    for name in sorted(old.rows.keys() | new.rows.keys()):
+        before, now = old.rows.get(name), new.rows.get(name)
+        if before is None and now is not None:
+            lines.append(f"{name}: new, {now.verdict} ({measured(now)})")
+        elif before is not None and now is None:
+            lines.append(f"{name}: missing, was {before.verdict} ({measured(before)})")
+        elif before is not None and now is not None and before.verdict != now.verdict:
+            lines.append(f"{name}: {before.verdict} -> {now.verdict} ({measured(before)} -> {measured(now)})")
+    return lines
+
+
+def stale_rows(found: Evidence) -> Mapping[str, str]:
+    """Why rows are of an earlier version, by name; by their fingerprints where the measuring side can tell."""
+    try:
+        return importlib.import_module("bench.measure.stale").stale_rows(found)
+    except ModuleNotFoundError:
+        view = View(found)
+        return {name: why for name, row in found.rows.items() if (why := view.why_stale(row))}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
-    parser.add_argument("folders", nargs="*", type=Path, help="evidence folders; all under reports/ by default")
-    parser.add_argument("--changes", nargs=2, type=Path, metavar=("OLD", "NEW"), help="name changed verdicts")
-    parser.add_argument("--matrix", type=Path, metavar="FOLDER", help="print the verdicts of one folder")
-    chosen = parser.parse_args(arguments)
-    folders = chosen.folders or [path.parent for path in _all(Path("reports"))]
-    named = [*(chosen.changes or []), *([chosen.matrix] if chosen.matrix else [])]
-    for folder in named or folders:
+    """Run the command line; 2 for input that cannot be used, with a sentence on stderr."""
+    try:
+        return _run(_parser().parse_args(arguments))
+    except DamagedRecord as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}; give a folder that can be read and written", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.report", description="Write the pages of evidence folders, or say what is in them."
+    )
+    parser.add_argument(
+        "folders", nargs="*", type=Path, help="evidence folders; without any, all of reports/ and its index"
+    )
+    alone = parser.add_mutually_exclusive_group()
+    alone.add_argument(
+        "--changes", nargs=2, type=Path, metavar=("OLD", "NEW"), help="name changed, new and missing rows"
+    )
+    alone.add_argument("--matrix", type=Path, metavar="FOLDER", help="print the verdicts of one folder")
+    alone.add_argument(
+        "--stale", nargs="?", type=Path, const=REPORTS, metavar="FOLDER", help="name rows of an earlier version"
+    )
+    return parser
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    stale = committed(REPORTS) if chosen.stale == REPORTS else [chosen.stale] if chosen.stale else []
+    folders = [*(chosen.changes or []), *([chosen.matrix] if chosen.matrix else []), *stale, *chosen.folders]
+    for folder in folders:
         if not (folder / FILE).is_file():
             print(f"no {FILE} in {folder}; give a folder that pytest bench wrote", file=sys.stderr)
             return 2
     if chosen.changes:
-        found = changes(*(read(folder) for folder in chosen.changes))
-        print("\n".join(found) or "no verdict changed")
+        old, new = (_read(folder) for folder in chosen.changes)
+        print("\n".join(changes(old, new)) or "no verdict changed")
     elif chosen.matrix:
-        print(matrix({chosen.matrix.name: read(chosen.matrix)}))
+        print(summary(_read(chosen.matrix)))
+    elif chosen.stale:
+        lines = [f"{folder}: {row}: {why}" for folder in stale for row, why in stale_rows(_read(folder)).items()]
+        print("\n".join(lines) or "every row is of this version")
     else:
-        for folder in folders:
-            write(folder)
-            print(f"wrote {folder}")
+        _write(chosen.folders)
     return 0
+
+
+def _read(folder: Path) -> Evidence:
+    found = read(folder)
+    for number in found.damaged:
+        print(f"{folder / FILE} line {number} is damaged and left out", file=sys.stderr)
+    return found
+
+
+def _write(folders: list[Path]) -> None:
+    for folder in folders or committed(REPORTS):
+        write(folder, stale=stale_rows)
+        print(f"wrote {folder}")
+    if not folders and REPORTS.is_dir():
+        print(f"wrote {write_index(REPORTS)}")
 
 
 if __name__ == "__main__":

@@ -1,33 +1,118 @@
-"""The page of a checkpoint that a user brought: its verdict sheet, the columns of llama.cpp's table, bytes, context."""
+"""The page of checkpoints that a user brought: verdicts, figures, bytes, and KL along the window."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from bench.report import matrix
+from bench.report.pages import Footnotes, View, common_notes, measured_on, rows_tables
+from bench.report.plots import PALETTE, STYLE, WIDTH, label_ends, tokens_axis
 from bench.report.tables import table
-from bench.verdict.evidence import Evidence
+from bench.verdict.evidence import Evidence, Result
 
-CLAIM = "CHECKPOINT"
+CLAIM, PLOT = matrix.CHECKPOINT, "checkpoint-kl.png"
+TOO_FEW = 12
+"""Documents below which the page warns that intervals are wide."""
 
 
-def page(found: Evidence, sheet: str) -> str:
-    """The page, given its table of verdicts; empty where no checkpoint was judged."""
-    rows = [row for row in found.rows.values() if row.claim == CLAIM and row.details.get("checkpoint")]
+def rows_of(found: Evidence) -> list[Result]:
+    """Rows of the page."""
+    return matrix.results_of(found, CLAIM)
+
+
+def figures(found: Evidence) -> dict[str, Figure]:
+    """KL along the window, a line a checkpoint; none where there is no such curve."""
+    curves = {model: _curve(details) for model, details in _sheets(found).items()}
+    curves = {model: curve for model, curve in curves.items() if len(curve) > 1}
+    if not curves:
+        return {}
+    with mpl.rc_context(STYLE):
+        drawn = Figure(figsize=(WIDTH * 0.75, 3), layout="constrained")
+        axes = drawn.subplots()
+        ends = []
+        for colour, (model, curve) in zip(PALETTE * len(curves), curves.items(), strict=False):
+            axes.plot(list(curve), list(curve.values()), marker="o", markersize=3.5, color=colour)
+            last = max(curve)
+            ends.append((last, curve[last], model, colour))
+        ticks = sorted({place for curve in curves.values() for place in curve})
+        if all(value > 0 for curve in curves.values() for value in curve.values()):
+            axes.set_yscale("log")
+        tokens_axis(axes, ticks)
+        axes.set_xlim(ticks[0] * 0.93, ticks[-1] * (ticks[-1] / ticks[0]) ** 0.4)
+        axes.set(xlabel="first position of the bucket", ylabel="KL compressed‖dense, nats a token")
+        drawn.draw_without_rendering()
+        label_ends(axes, ends)
+    return {PLOT: drawn}
+
+
+def page(view: View, forest: str) -> str:
+    """The page; empty where no checkpoint was judged."""
+    rows, notes = rows_of(view.found), Footnotes()
     if not rows:
         return ""
-    newest = rows[-1]
-    details = newest.details["checkpoint"]
-    columns = [[name, _number(name, value)] for name, value in details["columns"].items()]
-    sizes = details["sizes"]
-    for place in ("on disk", "in memory"):
-        whole, part = sizes[f"bytes {place}, dense"], sizes[f"bytes {place}"]
-        columns.append([f"bytes {place}", f"{part:,} of {whole:,} ({part / whole:.1%})"])
-    curve = [[positions, f"{value:.4g}"] for positions, value in details["kl_by_position"].items()]
+    common = common_notes(view, rows)
+    parts = ["# Checkpoints", " ".join(common.values()), _warning(rows)]
+    if forest:
+        parts.append(f"![estimate, interval and bound of every row]({forest})")
+    for model in dict.fromkeys(row.model for row in rows):
+        parts.append(f"## {model or 'not run'}")
+        parts += rows_tables(view, [row for row in rows if row.model == model], notes, common)
+    parts += [_columns(_sheets(view.found)), _along(view.found), measured_on(view.found, rows), notes.written()]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _warning(rows: Sequence[Result]) -> str:
+    few = [row.documents for row in rows if 0 < row.documents < TOO_FEW]
+    if not few:
+        return ""
+    return f"Judged on {min(few)} documents: intervals this wide can hide damage. `--effort=thorough` reads more."
+
+
+def _sheets(found: Evidence) -> dict[str, Mapping[str, Any]]:
+    """Figures of every checkpoint, by its name."""
+    return {row.model: row.details["checkpoint"] for row in rows_of(found) if row.details.get("checkpoint")}
+
+
+def _columns(sheets: Mapping[str, Mapping[str, Any]]) -> str:
+    if not sheets:
+        return ""
+    names = list(dict.fromkeys(name for sheet in sheets.values() for name in sheet["columns"]))
+    lines = [
+        [
+            name,
+            *(_number(name, sheet["columns"][name]) if name in sheet["columns"] else "–" for sheet in sheets.values()),
+        ]
+        for name in names
+    ]
+    lines += [[f"bytes {place}", *(_bytes(sheet["sizes"], place) for sheet in sheets.values())] for place in PLACES]
     return (
-        f"# {newest.model}\n\n{newest.documents} documents, {newest.tokens:,} tokens. {newest.protocol}.\n\n{sheet}\n\n"
-        "## Columns\n\nNats a token where they are not shares; p(right) is the probability of the token that "
-        "follows.\n\n"
-        f"{table(columns, ['figure', 'value'])}\n\n## KL along the window\n\n{table(curve, ['positions', 'KL'])}"
+        "## Figures\n\nNats a token where they are not shares; p(right) is the probability of the token that follows."
+        f"\n\n{table(lines, ['figure', *sheets])}"
     )
+
+
+PLACES = ("on disk", "in memory")
+
+
+def _bytes(sizes: Mapping[str, float], place: str) -> str:
+    part, whole = sizes.get(f"bytes {place}"), sizes.get(f"bytes {place}, dense")
+    return f"{part:,} of {whole:,} ({part / whole:.1%})" if part and whole else "–"
 
 
 def _number(name: str, value: float) -> str:
     return f"{value:.2%}" if name.startswith("same top") else f"{value:.5g}"
+
+
+def _along(found: Evidence) -> str:
+    return f"## KL along the window\n\n![KL against position]({PLOT})" if figures(found) else ""
+
+
+def _curve(sheet: Mapping[str, Any]) -> dict[int, float]:
+    """KL by the first position of each bucket, such as 64 of "64-127"; positions below 1 count as 1."""
+    pairs = ((re.match(r"\d+", str(name)), value) for name, value in (sheet.get("kl_by_position") or {}).items())
+    return {max(int(first.group()), 1): float(value) for first, value in pairs if first and value is not None}

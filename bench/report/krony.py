@@ -1,22 +1,28 @@
-"""What the page of Krony-PT has besides its claims: the paper's tables beside ours, curves, spectra, arithmetic."""
+"""What the page of Krony-PT has beside its claims: the paper's tables beside ours, curves, spectra, arithmetic."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
 
 from bench.krony.printed import DISTILGPT2, FOUR_TERMS, PERPLEXITY, SCALARS, model_size
-from bench.report.plots import STYLE, save
+from bench.report.plots import BLACK, BLUE, STYLE, WIDTH, small_multiples
 from bench.report.tables import table
 from bench.verdict.claims import CLAIMS, KRONY_PT
 from bench.verdict.evidence import Evidence
 
 CURVES, SPECTRA = "krony-loss-curves.png", "krony-spectra.png"
+COLUMNS = 4
+CROSS_ENTROPY = "cross-entropy, nats a token"
+OBJECTIVES = {"distilled": "weighted triple loss", "kngpt2": "weighted triple loss"}
+"""What students minimise other than cross-entropy, by a word in their names, where the record does not say."""
 PAPERS_NAME = {
     "half": "DistilGPT2",
     "81M": "Krony-PT-81M",
@@ -29,6 +35,15 @@ PAPERS_NAME = {
 """Our students by the model of the paper's tables that they stand for."""
 
 
+def extras(found: Evidence) -> tuple[list[str], dict[str, Figure]]:
+    """Sections and figures, those for which there is evidence."""
+    students, spectra = gathered(found, "students"), gathered(found, "spectra")
+    curves = {name: student for name, student in students.items() if student.get("curves")}
+    figures = ({CURVES: _curves(curves)} if curves else {}) | ({SPECTRA: _spectra(spectra)} if spectra else {})
+    parts = [_arithmetic(), _students(found), _curves_section(curves), _healed(found), _spectrum(spectra)]
+    return [part for part in parts if part], figures
+
+
 def gathered(found: Evidence, name: str) -> dict[str, Any]:
     """One kind of detail over all rows of the paper, by its own names."""
     parts: dict[str, Any] = {}
@@ -38,49 +53,104 @@ def gathered(found: Evidence, name: str) -> dict[str, Any]:
     return parts
 
 
-def draw(found: Evidence, folder: Path) -> list[str]:
-    """Write the paper's plots and say what they are called."""
-    drawn = []
-    if students := gathered(found, "students"):
-        _curves(students, folder / CURVES)
-        drawn.append(CURVES)
-    if spectra := gathered(found, "spectra"):
-        _spectra(spectra, folder / SPECTRA)
-        drawn.append(SPECTRA)
-    return drawn
+def objective_of(name: str, student: Mapping[str, Any]) -> str:
+    """What a student minimises: its curve's quantity."""
+    words = (quantity for word, quantity in OBJECTIVES.items() if word in name)
+    return student.get("objective") or next(words, CROSS_ENTROPY)
 
 
-def _curves(students: dict[str, Any], path: Path) -> None:
+def by_objective(students: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Students by what they minimise, cross-entropy first, each group by its last loss."""
+    groups: dict[str, dict[str, Any]] = {CROSS_ENTROPY: {}}
+    for name, student in sorted(students.items(), key=lambda item: _mean(item[1])[-1]):
+        groups.setdefault(objective_of(name, student), {})[name] = student
+    return {quantity: members for quantity, members in groups.items() if members}
+
+
+def _mean(student: Mapping[str, Any]) -> Any:
+    return np.array(student["curves"], dtype=float).mean(0)
+
+
+def _curves(students: Mapping[str, Any]) -> Figure:
+    """A panel a student, those of the same quantity behind it in grey; one quantity, one axis."""
+    bands = _bands(by_objective(students))
+    heights = [1.55 * max(math.ceil(len(members) / COLUMNS) for members in band.values()) + 0.3 for band in bands]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8, 4.5), layout="constrained")
-        axes = figure.subplots()
-        for name, student in sorted(students.items()):
-            curves = np.array(student["curves"])
-            tokens = np.linspace(0, student["tokens"], curves.shape[1])
-            (line,) = axes.plot(tokens, curves.mean(0), linewidth=1, label=name)
-            axes.fill_between(tokens, curves.min(0), curves.max(0), color=line.get_color(), alpha=0.12)
-        axes.set(xlabel="tokens of training", ylabel="training loss, nats a token (mean and range over seeds)")
-        axes.legend(fontsize=6, ncols=2)
-        save(figure, path)
+        figure = Figure(figsize=(WIDTH, sum(heights) + 0.2), layout="constrained")
+        blocks = figure.subfigures(len(bands), 1, height_ratios=heights, squeeze=False).ravel()
+        for block, band in zip(blocks, bands, strict=True):
+            widths = [min(len(members), COLUMNS) for members in band.values()]
+            rest = [COLUMNS - sum(widths)] if sum(widths) < COLUMNS else []
+            parts = block.subfigures(1, len(widths) + len(rest), width_ratios=[*widths, *rest], squeeze=False).ravel()
+            for part, (quantity, members) in zip(parts, band.items(), strict=False):
+                _group(part, quantity, members)
+        figure.supxlabel("millions of tokens", fontsize=8.5)
+    return figure
 
 
-def _spectra(spectra: dict[str, Any], path: Path) -> None:
+def _bands(groups: Mapping[str, dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
+    """Groups side by side where they fit in a line."""
+    bands: list[dict[str, dict[str, Any]]] = []
+    for quantity, members in groups.items():
+        if not bands or sum(map(len, bands[-1].values())) + len(members) > COLUMNS:
+            bands.append({})
+        bands[-1][quantity] = members
+    return bands
+
+
+def _group(block: SubFigure, quantity: str, members: Mapping[str, Any]) -> None:
+    block.suptitle(quantity, fontsize=9, fontweight="bold", x=0.02, ha="left")
+    columns = min(len(members), COLUMNS)
+    grid = block.subplots(math.ceil(len(members) / columns), columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, name in zip(grid, members, strict=False):
+        _student(axes, name, members)
+    for axes in grid[len(members) :]:
+        axes.axis("off")
+
+
+def _student(axes: Axes, name: str, members: Mapping[str, Any]) -> None:
+    for other in members.values():
+        mean = _mean(other)
+        axes.plot(np.linspace(0, other["tokens"] / 1e6, len(mean)), mean, color="#CCCCCC", linewidth=0.8)
+    curves = np.array(members[name]["curves"], dtype=float)
+    along = np.linspace(0, members[name]["tokens"] / 1e6, curves.shape[1])
+    axes.fill_between(along, curves.min(0), curves.max(0), color=BLUE, alpha=0.25, linewidth=0)
+    axes.plot(along, curves.mean(0), color=BLUE)
+    axes.set_title(f"{name}  {curves.mean(0)[-1]:.2f}", fontsize=8.5)
+    lowest = min(_mean(other).min() for other in members.values())
+    steep = max(np.quantile(_mean(other), 0.95) for other in members.values())
+    axes.set_ylim(lowest - 0.05 * (steep - lowest), steep + 0.05 * (steep - lowest))
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+
+
+def _curves_section(students: Mapping[str, Any]) -> str:
+    if not students:
+        return ""
+    return (
+        f"## How the students train\n\n![training loss of every student]({CURVES})\n\nMean and range over seeds; the "
+        "number is the mean at the end, the grey lines are the other students of the same quantity.\nQuantities of "
+        "different kinds have axes of their own."
+    )
+
+
+def _spectra(spectra: Mapping[str, Any]) -> Figure:
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 3), layout="constrained")
-        grid = np.atleast_1d(figure.subplots(1, len(spectra)))
+        figure, grid = small_multiples(len(spectra), columns=4, height=2.2, share_y=False)
         for axes, (name, (mean, low, high)) in zip(grid, spectra.items(), strict=True):
             index = np.arange(1, len(mean) + 1)
-            axes.bar(index, mean, color="tab:blue", alpha=0.7, label="share of energy, mean over layers")
-            axes.vlines(index, low, high, color="black", linewidth=1)
+            axes.bar(index, np.array(mean) * 100, color=BLUE, alpha=0.75, width=0.8)
+            axes.vlines(index, np.array(low) * 100, np.array(high) * 100, color=BLACK, linewidth=0.9)
+            axes.axhline(100 / len(mean), color="grey", linewidth=0.8, linestyle="--")
             axes.set(title=name, xlabel="singular value")
-        grid[0].set_ylabel("share of squared Frobenius norm")
-        save(figure, path)
+            axes.set_xticks(_whole_ticks(len(mean)))
+        grid[0].set_ylabel("percent of energy")
+    return figure
 
 
-def sections(found: Evidence) -> list[str]:
-    """The page's own sections, those for which there is evidence."""
-    parts = [_arithmetic(), _students(found), _healed(found), _spectrum(found)]
-    return [part for part in parts if part]
+def _whole_ticks(count: int) -> list[int]:
+    """Whole numbers from 1 to the last, not more than nine."""
+    step = max(1, count // 4 if count > 9 else 1)
+    return [1, *range(step, count + 1, step)] if step > 1 else list(range(1, count + 1))
 
 
 def _arithmetic() -> str:
@@ -103,46 +173,39 @@ def _students(found: Evidence) -> str:
     if not students or base is None:
         return ""
     teacher, size = base.details["base"]["teacher"], base.details["parameters"]
-    lines = [["teacher", f"{size:,}", "100 %", f"{teacher:.2f}", "–", "–", *_printed("GPT2")]]
-    for name, student in sorted(students.items(), key=lambda item: float(np.mean(item[1]["perplexity"]))):
-        values = student["perplexity"]
-        mean, span = math.exp(float(np.mean(np.log(values)))), f"{min(values):.2f}–{max(values):.2f}"
-        lines.append(
-            [
-                name,
-                f"{student['parameters']:,}",
-                f"{student['parameters'] / size:.0%}",
-                f"{mean:.2f} ({span})",
-                f"{mean / teacher:.3f}",
-                f"{student['untrained']:,.1f}",
-                *_printed(PAPERS_NAME.get(name, "")),
-            ]
-        )
-    lines.append(["half depth, from scratch", "–", "–", f"{base.details['base']['scratch']:.2f}", "–", "–", "", "", ""])
-    lines.append(["5-gram model", "–", "–", f"{base.details['base']['ngram']:.2f}", "–", "–", "", "", ""])
-    headers = [
-        "student",
-        "parameters",
-        "of the teacher",
-        "perplexity (range over seeds)",
-        "over the teacher's",
-        "untrained",
-        "paper: WikiText-103",
-        "WikiText-2",
-        "LAMBADA",
-    ]
+    lines = [["teacher", f"{size:,}", "100 %", f"{teacher:.2f}", "–", "–", _printed("GPT2")]]
+    by_quality = sorted(students.items(), key=lambda item: float(np.mean(item[1]["perplexity"])))
+    lines += [_student_line(name, student, teacher, size) for name, student in by_quality]
+    for label, key in (("half depth, from scratch", "scratch"), ("5-gram model", "ngram")):
+        if key in base.details["base"]:
+            lines.append([label, "–", "–", f"{base.details['base'][key]:.2f}", "–", "–", ""])
+    headers = ["student", "parameters", "of the teacher", "perplexity", "over the teacher's", "untrained", "paper"]
     read, text = base.details["tokens_read"], base.details["tokens_of_text"]
     return (
-        "## The paper's tables beside ours\n\nOurs: perplexity a token on scored documents, of students that start "
-        f"from one teacher\n({base.model}; {read:,} tokens read of a text of {text:,}) and read the same tokens "
-        "each (but where\nthe batch is smaller, in as many steps). The paper's: GPT-2 small and its students (Tables "
-        "3–6). Only orders can\nbe compared.\n\n"
+        "## The paper's tables beside ours\n\nOurs: perplexity a token on scored documents, in brackets its range over "
+        f"seeds, of students that start from one teacher\n({base.model}; {read:,} tokens read of a text of {text:,}) "
+        "and read the same tokens each (but where the batch is\nsmaller, in as many steps). The paper's: WikiText-103, "
+        "WikiText-2 and LAMBADA, of GPT-2 small and its students (Tables\n3–6). Only orders can be compared.\n\n"
         f"{table(lines, headers)}"
     )
 
 
-def _printed(name: str) -> list[str]:
-    return [f"{value:g}" for value in PERPLEXITY[name]] if name in PERPLEXITY else ["", "", ""]
+def _student_line(name: str, student: Mapping[str, Any], teacher: float, size: int) -> list[str]:
+    values = student["perplexity"]
+    mean = math.exp(float(np.mean(np.log(values))))
+    return [
+        name,
+        f"{student['parameters']:,}",
+        f"{student['parameters'] / size:.0%}",
+        f"{mean:.2f} ({min(values):.2f}–{max(values):.2f})",
+        f"{mean / teacher:.3f}",
+        f"{student['untrained']:,.1f}",
+        _printed(PAPERS_NAME.get(name, "")),
+    ]
+
+
+def _printed(name: str) -> str:
+    return " / ".join(f"{value:.2f}" for value in PERPLEXITY[name]) if name in PERPLEXITY else ""
 
 
 def _healed(found: Evidence) -> str:
@@ -161,33 +224,25 @@ def _healed(found: Evidence) -> str:
         ]
         for name, v in sorted(variants.items(), key=lambda item: item[1]["kl"])
     ]
-    headers = [
-        "variant",
-        "parameters",
-        "of the model",
-        "block error before",
-        "after healing",
-        "KL, nats",
-        "perplexity ratio",
-    ]
+    headers = ["variant", "parameters", "of the model", "error before", "after healing", "KL, nats", "perplexity ratio"]
     return (
-        "## The real model, healed block by block\n\nBlock error is the squared distance from the dense model's hidden "
-        "state over that state's squared length, a token's\nmean, over blocks and calibration tokens.\n\n"
+        "## The real model, healed block by block\n\nA block's error is the squared distance from the dense model's "
+        "hidden state over that state's squared length, a token's\nmean, over blocks and calibration tokens.\n\n"
         f"{table(lines, headers)}"
     )
 
 
-def _spectrum(found: Evidence) -> str:
-    spectra = gathered(found, "spectra")
+def _spectrum(spectra: Mapping[str, Any]) -> str:
     if not spectra:
         return ""
     lines = [
-        [name, f"{mean[0]:.2%}", f"{low[0]:.2%}–{high[0]:.2%}", f"{1 / len(mean):.2%}" if len(mean) <= 32 else "–"]
+        [name, f"{mean[0]:.1%}", f"{low[0]:.1%}–{high[0]:.1%}", f"{1 / len(mean):.1%}"]
         for name, (mean, low, high) in spectra.items()
     ]
     headers = ["second factor", "energy of one term, mean", "range over layers", "if all were equal"]
     return (
-        "## Why one term is hard\n\nThe energy (squared Frobenius norm) of the real model's MLP weights that the best "
-        "single Kronecker product holds.\nWere a rearranged matrix of few rows random, its singular values would be "
-        f"nearly equal.\n\n{table(lines, headers)}"
+        f"## Why one term is hard\n\n![energy of every singular value]({SPECTRA})\n\nThe energy (squared Frobenius "
+        "norm) of the real model's MLP weights that each Kronecker product holds: mean and range over\nlayers, and "
+        "dashed what it were if all were equal. Were a rearranged matrix of few rows random, its singular values "
+        f"would be\nnearly equal.\n\n{table(lines, headers)}"
     )

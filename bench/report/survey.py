@@ -1,91 +1,187 @@
-"""What the survey's page has besides its claims: quality against real bytes, and every variant's columns."""
+"""What the survey's page has beside its claims: quality against real bytes, and every variant's figures."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.report.plots import STYLE, save
+from bench.report import small_models
+from bench.report.plots import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    STYLE,
+    VERMILLION,
+    WIDTH,
+    label_points,
+    plain_log,
+)
 from bench.report.tables import table
-from bench.verdict.evidence import Evidence
+from bench.verdict.claims import SURVEY
+from bench.verdict.evidence import Evidence, Variant
 
-PLOT = "quality-against-bytes.png"
-FAMILIES = {
-    "GPTQ": "gptq",
-    "round to nearest": "rtn",
-    "AWQ": "awq",
-    "floating point": "fp",
-    "SparseGPT": "sparsegpt",
-    "Wanda": "wanda",
-    "magnitude": "magnitude",
-    "structured": "structured",
-    "Deep Compression": "deep",
-    "8-bit": "",
+PLOT, SEEDS = "quality-against-bytes.png", "survey-seeds.png"
+INSTRUMENT = "survey"
+CEILING = 8.0
+"""Perplexity over the dense model's beyond which a point is drawn at the upper edge."""
+PERCENTILES = ("50", "90", "99", "99.9")
+FAMILIES = (
+    ("GPTQ", r"^gptq", VERMILLION, "o"),
+    ("RTN", r"^rtn", BLUE, "s"),
+    ("AWQ", r"^awq", PURPLE, "D"),
+    ("FP", r"^fp", SKY, "v"),
+    ("SparseGPT", r"^sparsegpt", GREEN, "^"),
+    ("Wanda", r"^wanda", ORANGE, "P"),
+    ("magnitude", r"^magnitude", BLACK, "X"),
+    ("structured", r"^structured", GREY, "h"),
+    ("Deep Compression", r"^deep-compression", PURPLE, "*"),
+    ("LLM.int8", r"^llm-int8", GREEN, "d"),
+    ("SmoothQuant", r"^smoothquant", ORANGE, "p"),
+    ("", r"", GREY, "o"),
+)
+"""Label, pattern of the method's name, colour and marker."""
+HARNESS = {
+    "word_perplexity": "word perplexity",
+    "byte_perplexity": "byte perplexity",
+    "bits_per_byte": "bits per byte",
+    "lambada_perplexity": "last-word perplexity",
+    "lambada_acc": "last-word accuracy",
 }
-"""By the beginning of the method's name; the last takes what is left."""
 
 
-def variants(found: Evidence) -> dict[str, dict[str, Any]]:
-    """Every variant that was scored on whole windows, by the method's name."""
+def variants_of(found: Evidence) -> dict[str, dict[str, Any]]:
+    """Figures of every variant that was scored on whole windows, by the method's name."""
+    kept = [variant for variant in found.variants.values() if variant.instrument == INSTRUMENT]
     scored = (row.details.get("survey") for row in found.rows.values())
-    return {details["method"]: details for details in scored if details}
+    of_rows = {details["method"]: details for details in scored if details}
+    return of_rows | {variant.name: figures_of(variant) for variant in kept if "loss" in variant.arrays}
 
 
-def draw(found: Evidence, folder: Path) -> list[str]:
-    """Write the plot and say what it is called."""
-    known = variants(found)
-    if not known:
-        return []
+def figures_of(variant: Variant) -> dict[str, Any]:
+    """Figures of one variant on record, from its arrays."""
+    arrays = variant.arrays
+    single = {name: float(values) for name, values in arrays.items() if np.ndim(values) == 0}
+    found = {
+        "ratio": math.exp(float(arrays["loss"].mean() - arrays["dense_loss"].mean())),
+        "kl": float(arrays["kl"].mean()),
+        "agreement": float(arrays["agreement"].mean()),
+        "percentiles": dict(zip(PERCENTILES, map(float, arrays["percentiles"]), strict=False)),
+        "harness": {name: single[name] for name in HARNESS if name in single},
+    }
+    return {"noted": 0, "seconds": variant.seconds} | single | found
+
+
+def extras(found: Evidence) -> tuple[list[str], dict[str, Figure]]:
+    """Sections and figures, those for which there is evidence."""
+    known = variants_of(found)
+    figures = {PLOT: _pareto(known)} if len(known) > 1 else {}
+    parts = [_pareto_section()] if figures else []
+    if seeds := small_models.strips(found, SURVEY):
+        figures[SEEDS] = seeds
+        parts.append(small_models.strips_section(SEEDS))
+        parts.extend(small_models.tables(found, SURVEY))
+    return [*parts, *_every_variant(known), *_harness(known)], figures
+
+
+def front_of(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Names of the points that no other beats in both size and quality, by size."""
+    best, front = math.inf, []
+    for name, (_, quality) in sorted(points.items(), key=lambda item: item[1]):
+        if quality < best:
+            front.append(name)
+            best = quality
+    return front
+
+
+def _pareto(known: Mapping[str, dict[str, Any]]) -> Figure:
+    points = {name: (of["packed_bytes"] / 1e6, max(of["ratio"], 1e-9)) for name, of in known.items()}
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8, 5), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
+        FigureCanvasAgg(figure)
         axes = figure.subplots()
-        left = dict(known)
-        for family, prefix in FAMILIES.items():
-            mine = {name: left.pop(name) for name in list(left) if name.startswith(prefix)}
-            if not mine:
-                continue
-            points = sorted((details["packed_bytes"] / 1e6, details["ratio"], name) for name, details in mine.items())
-            axes.plot([x for x, _, _ in points], [y for _, y, _ in points], "o", markersize=4, label=family)
-            for x, y, name in points:
-                axes.annotate(name, (x, y), fontsize=5, xytext=(3, 2), textcoords="offset points")
-        axes.set(
-            xlabel="packed size of the compressed layers, MB (values, scales, zero points, masks)",
-            ylabel="perplexity over the dense model's",
-            yscale="log",
-            xscale="log",
-        )
-        axes.axhline(1, color="grey", linewidth=0.5)
-        axes.legend(fontsize=6)
-        save(figure, folder / PLOT)
-    return [PLOT]
+        sizes = [size for size, _ in points.values()]
+        lowest = min(quality for _, quality in points.values())
+        axes.set(xscale="log", yscale="log", xlim=(min(sizes) / 1.25, max(sizes) * 1.35))
+        axes.set_ylim(min(lowest, 1) / 1.12, CEILING * 1.06)
+        plain_log(axes, "x", (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000))
+        plain_log(axes, "y", (0.5, 0.8, 1, 1.2, 1.5, 2, 3, 4, 5, 6, 8))
+        axes.set_xlabel("packed size of the compressed layers, MB (values, scales, zero points, masks)")
+        axes.set_ylabel("perplexity over the dense model's")
+        axes.axhline(1, color=GREY, linewidth=0.6)
+        _front(axes, points)
+        labels = [label for family in FAMILIES for label in _family(axes, family, points, known)]
+        figure.draw_without_rendering()
+        label_points(axes, labels)
+    return figure
 
 
-def sections(found: Evidence) -> list[str]:
-    """The page's own sections, those for which there is evidence."""
-    known = variants(found)
+def _front(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    front = [points[name] for name in front_of(points) if points[name][1] <= CEILING]
+    if not front:
+        return
+    front = [(front[0][0], CEILING), *front, (axes.get_xlim()[1], front[-1][1])]
+    axes.step(*zip(*front, strict=True), where="post", color="#CCCCCC", linewidth=5, zorder=0, solid_capstyle="butt")
+
+
+def family_of(name: str) -> tuple[str, str, str, str]:
+    """Family of a method, by its name."""
+    return next(family for family in FAMILIES if re.search(family[1], name))
+
+
+def _family(
+    axes: Axes, family: tuple[str, str, str, str], points: Mapping[str, tuple[float, float]], known: Mapping[str, Any]
+) -> list[tuple[float, float, str, str]]:
+    """Draw a family's points, joined in order of bits; its labels."""
+    _, _, colour, marker = family
+    mine = sorted(name for name in points if family_of(name) == family)
+    line = sorted((known[name]["bits_per_weight"], *points[name]) for name in mine if points[name][1] <= CEILING)
+    if len(line) > 1:
+        axes.plot([x for _, x, _ in line], [y for _, _, y in line], color=colour, linewidth=0.8, alpha=0.5, zorder=1)
+    labels = []
+    for name in mine:
+        size, quality = points[name]
+        beyond = quality > CEILING
+        axes.plot([size], [min(quality, CEILING)], "^" if beyond else marker, color=colour, markersize=6, zorder=3)
+        short = _short(family, name) + (f" ↑ {_times(quality)}" if beyond else "")
+        labels.append((size, min(quality, CEILING), short, colour))
+    return labels
+
+
+def _times(quality: float) -> str:
+    return f"{quality:,.0f}" if quality < 1e5 else f"{quality:.1e}".replace("e+0", "e")
+
+
+def _short(family: tuple[str, str, str, str], name: str) -> str:
+    """Family and what tells its members apart: bits, sparsity, calibration."""
+    words = re.split(r"[-\s]+", re.sub(family[1], "", name))
+    return " ".join([family[0], *(word for word in words if word and not re.fullmatch(r"g\d+", word))])
+
+
+def _pareto_section() -> str:
+    return (
+        f"## Quality against bytes\n\n![perplexity over the dense model's against packed size]({PLOT})\n\n"
+        "The broad grey line is the Pareto front: nothing that is smaller is as good. Points above "
+        f"{CEILING:g} times the dense model's perplexity are drawn\nat the upper edge, with an arrow and their value; "
+        "thin lines join a family in order of bits."
+    )
+
+
+def _every_variant(known: Mapping[str, dict[str, Any]]) -> list[str]:
     if not known:
         return []
-    lines = []
-    for name, details in sorted(known.items(), key=lambda item: item[1]["packed_bytes"]):
-        high = details["percentiles"]
-        lines.append(
-            [
-                name,
-                f"{details['bits_per_weight']:.2f}",
-                f"{details['packed_bytes'] / 1e6:.1f}",
-                f"{details['held_bytes'] / 1e6:.1f}" if "held_bytes" in details else "–",
-                f"{details['sparsity']:.0%}",
-                f"{details['ratio']:.4g}",
-                f"{details['kl']:.4g}",
-                f"{high['50']:.3g} / {high['99']:.3g} / {high['99.9']:.3g}",
-                f"{details['agreement']:.1%}",
-                f"{details['seconds']:.1f}",
-                str(details["noted"] or ""),
-            ]
-        )
+    lines = [_line(name, of) for name, of in sorted(known.items(), key=lambda item: item[1]["packed_bytes"])]
     headers = [
         "variant",
         "bits a weight",
@@ -96,32 +192,38 @@ def sections(found: Evidence) -> list[str]:
         "mean KL",
         "KL at 50 / 99 / 99.9 %",
         "same top token",
-        "seconds to compress",
-        "layers noted",
+        "seconds",
     ]
-    parts = [
+    return [
         "## Every variant, smallest first\n\nPerplexity ratio and KL (compressed‖dense, nats a token) over whole "
-        "windows. Structured pruning holds\nreally smaller matrices; all others are simulated at full width, and their "
-        "size is what codes, scales, zero points\nand masks would take. Seconds are calibration and compression "
-        f"together. A layer is noted where a damping had to be\nraised.\n\n{table(lines, headers)}"
+        "windows. Structured pruning holds really smaller\nmatrices; all others are simulated at full width, and "
+        "their packed size is what codes, scales, zero points and masks would\ntake. Seconds are calibration and "
+        "compression together. An asterisk marks a variant with layers whose damping had to be raised.\n\n"
+        + table(lines, headers)
     ]
-    return [*parts, *_harness(known)]
 
 
-HARNESS = {
-    "word_perplexity": "word perplexity",
-    "byte_perplexity": "byte perplexity",
-    "bits_per_byte": "bits per byte",
-    "lambada_perplexity": "last-word perplexity",
-    "lambada_acc": "last-word accuracy",
-}
+def _line(name: str, of: Mapping[str, Any]) -> list[str]:
+    high = of["percentiles"]
+    return [
+        name + ("\\*" if of.get("noted") else ""),
+        f"{of['bits_per_weight']:.2f}",
+        f"{of['packed_bytes'] / 1e6:.1f}",
+        f"{of['held_bytes'] / 1e6:.1f}" if "held_bytes" in of else "–",
+        f"{of['sparsity']:.0%}",
+        _times(of["ratio"]) if of["ratio"] >= 100 else f"{of['ratio']:.4g}",
+        f"{of['kl']:.3g}",
+        " / ".join(f"{high[place]:.3g}" if place in high else "–" for place in ("50", "99", "99.9")),
+        f"{of['agreement']:.1%}",
+        f"{of['seconds']:.1f}",
+    ]
 
 
-def _harness(known: dict[str, dict[str, Any]]) -> list[str]:
+def _harness(known: Mapping[str, dict[str, Any]]) -> list[str]:
     lines = [
-        [name, *(f"{found[key]:.5g}" if key in (found := details["harness"]) else "–" for key in HARNESS)]
-        for name, details in sorted(known.items())
-        if details["harness"]
+        [name, *(f"{found[key]:.5g}" if key in (found := of["harness"]) else "–" for key in HARNESS)]
+        for name, of in sorted(known.items())
+        if of["harness"]
     ]
     if not lines:
         return []

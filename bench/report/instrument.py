@@ -1,0 +1,59 @@
+"""The page of the suite's own instruments: what they can see, and how often the verdict engine is wrong."""
+
+from __future__ import annotations
+
+from bench.report import matrix
+from bench.report.pages import Footnotes, View, common_notes, measured_on, rows_tables
+from bench.report.tables import measured, table
+from bench.verdict.claims import INSTRUMENTS
+from bench.verdict.evidence import Evidence, Result
+
+TITLES = {"INSTRUMENT": "Noise floors, controls and baselines", "VERDICTS": "Errors of the verdict engine"}
+
+
+def rows_of(found: Evidence) -> list[Result]:
+    """Rows of the page."""
+    return [row for name in TITLES for row in matrix.results_of(found, name)]
+
+
+def page(view: View, forest: str) -> str:
+    """The page; an instrument passes or does not qualify."""
+    rows, notes = rows_of(view.found), Footnotes()
+    common = common_notes(view, rows)
+    parts = ["# The instruments", " ".join(common.values())]
+    if forest:
+        parts.append(f"![estimate, interval and acceptance region of every row]({forest})")
+    for name, title in TITLES.items():
+        if own := matrix.results_of(view.found, name):
+            parts += [f"## {title}", INSTRUMENTS[name], *rows_tables(view, own, notes, common)]
+    parts += [_false_rates(view.found), _power(view.found), measured_on(view.found, rows), notes.written()]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _false_rates(found: Evidence) -> str:
+    lines = [
+        [row.row.removeprefix("VERDICTS-"), f"{row.details['truth']:g}", measured(row), f"{row.details['bca']:.3f}"]
+        for row in matrix.results_of(found, "VERDICTS")
+        if "bca" in row.details
+    ]
+    if not lines:
+        return ""
+    headers = ["false claim", "true growth", "called reproduced", "with BCa intervals"]
+    return (
+        "## How often a false claim is called reproduced\n\nSimulated documents, made of the model's own KL of single "
+        f"tokens.\n\n{table(lines, headers)}"
+    )
+
+
+def _power(found: Evidence) -> str:
+    lines = [
+        [row.row.removeprefix("VERDICTS-power-"), truth, f"{power:.2f}"]
+        for row in matrix.results_of(found, "VERDICTS")
+        for truth, power in row.details.get("power", {}).items()
+    ]
+    if not lines:
+        return ""
+    return (
+        "## How often a true claim is called reproduced\n\nAt this number of documents.\n\n"
+        f"{table(lines, ['claim', 'true growth', 'called reproduced'])}"
+    )
