@@ -68,7 +68,7 @@ class Footnotes:
 
     def written(self) -> str:
         """All notes, one a line."""
-        return "\n".join(f"[^{number}]: {text[0].upper()}{text[1:]}." for number, text in enumerate(self.texts, 1))
+        return "\n".join(f"[^{number}]: {text.rstrip('.')}." for number, text in enumerate(self.texts, 1))
 
 
 def paper_page(view: View, paper: Paper, forest: str, sections: Iterable[str]) -> str:

@@ -42,7 +42,7 @@ FAMILIES = (
     ("RTN", r"^rtn", BLUE, "s"),
     ("AWQ", r"^awq", PURPLE, "D"),
     ("FP", r"^fp", SKY, "v"),
-    ("SparseGPT", r"^sparsegpt", GREEN, "^"),
+    ("SparseGPT", r"^sparsegpt", GREEN, "<"),
     ("Wanda", r"^wanda", ORANGE, "P"),
     ("magnitude", r"^magnitude", BLACK, "X"),
     ("structured", r"^structured", GREY, "h"),
