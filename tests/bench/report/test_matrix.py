@@ -3,7 +3,7 @@
 from bench.report import matrix
 from bench.verdict.claims import CLAIMS
 from bench.verdict.regions import Verdict
-from tests.bench.report.synthetic import evidence, everything, result
+from tests.bench.report.synthetic import everything, evidence, result
 
 
 def test_a_control_never_changes_a_verdict():

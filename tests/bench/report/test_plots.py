@@ -1,6 +1,7 @@
 """Plots clip what lies beyond, keep quantities apart, and let no label lie on another."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -20,7 +21,7 @@ def test_spread_places_keep_their_distance_and_their_order(places, gap):
     moved = spread(places, gap)
     order = sorted(range(len(places)), key=lambda i: (places[i], i))
     found = [moved[i] for i in order]
-    assert all(b - a >= gap - 1e-6 for a, b in zip(found, found[1:], strict=False))
+    assert all(b - a >= gap - 1e-6 for a, b in pairwise(found))
 
 
 @given(st.lists(st.integers(-1000, 1000), max_size=9, unique=True))

@@ -4,7 +4,7 @@ import pytest
 
 from bench.report.write import CLOSE, OPEN, fill_counts, write, write_index
 from bench.verdict.evidence import FILE, append
-from tests.bench.report.synthetic import RUN, evidence, everything, result
+from tests.bench.report.synthetic import RUN, everything, evidence, result
 
 
 def fill(folder, found):
