@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,6 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(_parser().parse_args(arguments))
     except DamagedRecord as error:
         print(error, file=sys.stderr)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough; nothing is flushed to it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"{error.filename}: {error.strerror}; give a folder that can be read and written", file=sys.stderr)
     return 2

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -193,16 +194,7 @@ def _row(axes: Axes, place: int, row: Result, limits: tuple[float, float]) -> No
         axes.plot([x], [place], shape, color=colour, markersize=5, clip_on=False, zorder=4)
     if row.value is not None and low <= row.value <= high:
         axes.plot([row.value], [place], MARKERS[row.verdict], color=colour, markersize=4, zorder=3)
-    axes.annotate(
-        measured(row),
-        (1, place),
-        xycoords=("axes fraction", "data"),
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8,
-        color=colour,
-    )
+    _write(axes, measured(row), (1, place), ha="left", xytext=(8, 0), color=colour)
 
 
 def clipped(row: Result, limits: tuple[float, float]) -> list[tuple[float, str]]:
@@ -217,35 +209,20 @@ def clipped(row: Result, limits: tuple[float, float]) -> list[tuple[float, str]]
 
 
 def _names(axes: Axes, rows: Sequence[Result]) -> None:
-    labels, last = [], ""
-    for place, row in enumerate(rows):
-        group = row.claim + (row.part if row.part else "")
-        if last and not group.startswith(last.rstrip("abcdefgh")):
-            axes.axhline(place - 0.5, color="#DDDDDD", linewidth=0.7, zorder=0, xmin=-0.7, xmax=1.3, clip_on=False)
-        head = group if group != last else ""
-        labels.append((head, row.row.removeprefix(f"{row.claim}-")))
-        last = group
+    """Rows' names at the axis, and before the first row of each part its claim; a line between claims."""
     axes.set_yticks([])
+    last: tuple[str, str] = ("", "")
+    for place, row in enumerate(rows):
+        if last[0] and row.claim != last[0]:
+            axes.axhline(place - 0.5, color="#DDDDDD", linewidth=0.7, zorder=0, xmin=-0.7, xmax=1.3, clip_on=False)
+        if (row.claim, row.part) != last:
+            _write(axes, row.claim + row.part, (0, place), ha="left", xytext=(-LEFT * 72 + 6, 0), fontweight="bold")
+        name = row.row.removeprefix(f"{row.claim}-")
+        _write(axes, name, (0, place), ha="right", xytext=(-8, 0), color=GREY if row.control else "black")
+        last = (row.claim, row.part)
 
-    for place, ((head, name), row) in enumerate(zip(labels, rows, strict=True)):
-        colour = GREY if row.control else "black"
-        _write(axes, name, (0, place), -8, "right", colour)
-        _write(axes, head, (0, place), -LEFT * 72 + 6, "left", "black", weight="bold")
 
-
-def _write(
-    axes: Axes, text: str, at: tuple[float, int], offset: float, side: str, colour: str, weight: str = "normal"
-) -> None:
-    axes.annotate(
-        text,
-        at,
-        xycoords=("axes fraction", "data"),
-        xytext=(offset, 0),
-        textcoords="offset points",
-        ha=side,
-        va="center",
-        fontsize=8,
-        color=colour,
-        fontweight=weight,
-        annotation_clip=False,
-    )
+def _write(axes: Axes, text: str, at: tuple[float, int], **style: Any) -> None:
+    """Text beside a row: `at` is a fraction of the axis and the row's place."""
+    where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False}
+    axes.annotate(text, at, **where, va="center", fontsize=8, **style)

@@ -8,7 +8,7 @@ from bench.report.tables import measured, table
 from bench.verdict.claims import INSTRUMENTS
 from bench.verdict.evidence import Evidence, Result
 
-TITLES = {"INSTRUMENT": "Noise floors, controls and baselines", "VERDICTS": "Errors of the verdict engine"}
+TITLES = {"INSTRUMENT": "What the instruments can see", "VERDICTS": "How often verdicts are wrong"}
 
 
 def rows_of(found: Evidence) -> list[Result]:

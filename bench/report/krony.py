@@ -22,7 +22,7 @@ CURVES, SPECTRA = "krony-loss-curves.png", "krony-spectra.png"
 COLUMNS = 4
 CROSS_ENTROPY = "cross-entropy, nats a token"
 OBJECTIVES = {"distilled": "weighted triple loss", "kngpt2": "weighted triple loss"}
-"""What students minimise that do not train on cross-entropy, by a word in their names, where the record does not say."""
+"""What students minimise other than cross-entropy, by a word in their names, where the record does not say."""
 PAPERS_NAME = {
     "half": "DistilGPT2",
     "81M": "Krony-PT-81M",

@@ -1,4 +1,4 @@
-"""What the long-context page has beside its claims: growth of KL with context, KL along a pass, the noise of eq. 1-5."""
+"""What the long-context page has beside its claims: growth of KL with context, KL along a pass, noise."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Footnotes:
 
     def written(self) -> str:
         """All notes, one a line."""
-        return "\n".join(f"[^{number}]: {text[0].upper()}{text[1:]}." for number, text in enumerate(self.texts, 1))
+        return "\n".join(f"[^{number}]: {text.rstrip('.')}." for number, text in enumerate(self.texts, 1))
 
 
 def paper_page(view: View, paper: Paper, forest: str, sections: Iterable[str]) -> str:
@@ -199,7 +199,7 @@ def _runs(runs: Iterable[Mapping]) -> str:
         [
             str(run.get("started", "?"))[:16],
             run.get("commit", "?"),
-            f"torch {run.get('torch', '?')}, transformers {run.get('transformers', '?')}, Python {run.get('python', '?')}",
+            ", ".join(f"{name} {run.get(name.lower(), '?')}" for name in ("torch", "transformers", "Python")),
             run.get("gpu") or run.get("machine", "?"),
             (run.get("options") or {}).get("effort", "?"),
         ]

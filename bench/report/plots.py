@@ -13,7 +13,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -127,33 +127,38 @@ _ANGLES = (0.4, -0.4, 2.7, -2.7, 1.57, -1.57, 1.0, -1.0, 2.1, -2.1, 0.0, 3.14)
 _REACHES = (7, 14, 22, 32, 44, 58, 74, 92)
 
 
-def label_points(axes: Axes, points: Sequence[tuple[float, float, str, str]]) -> list[Text]:
-    """Label points so that no label lies on another or on a point; one that had to move has a thin line to its point."""
-    canvas = FigureCanvasAgg(axes.get_figure(root=True))  # type: ignore[arg-type]
+def label_points(axes: Axes, points: Sequence[tuple[float, float, str, str]]) -> list[Annotation]:
+    """Label points so that no label lies on another or on a point; one that had to move far has a line to its point."""
+    renderer = FigureCanvasAgg(axes.get_figure(root=True)).get_renderer()  # type: ignore[arg-type]
+    per_point = axes.figure.dpi / 72
     taken = [_around(axes.transData.transform((x, y)), 4) for x, y, _, _ in points]
-    frame = axes.get_window_extent()
-    done: list[Text] = []
+    done: list[Annotation] = []
     for x, y, text, colour in points:
         note = axes.annotate(text, (x, y), xytext=(0, 0), textcoords="offset points", fontsize=8, color=colour)
-        box = note.get_window_extent(canvas.get_renderer())
-        offset = _free_place(
-            axes.transData.transform((x, y)), box.width, box.height, taken, frame, axes.figure.dpi / 72
-        )
-        half = (box.width / 2 * 72 / axes.figure.dpi, box.height / 2 * 72 / axes.figure.dpi)
-        _put(axes, note, offset, half, colour)
-        taken.append(note.get_window_extent(canvas.get_renderer()).extents)
+        box = note.get_window_extent(renderer)
+        half = (box.width / 2, box.height / 2)
+        offset = _free_place(axes, axes.transData.transform((x, y)), half, taken)
+        _put(axes, note, (offset[0] / per_point, offset[1] / per_point), (half[0] / per_point, half[1] / per_point))
+        taken.append(note.get_window_extent(renderer).extents)
         done.append(note)
     return done
 
 
-def _put(axes: Axes, note: Annotation, offset: tuple[float, float], half: tuple[float, float], colour: str) -> None:
+def _put(axes: Axes, note: Annotation, offset: tuple[float, float], half: tuple[float, float]) -> None:
+    """Move a label's middle to its offset in points, and join it to its point where that is far."""
     note.set_position(offset)
-    note.set_ha("center")
-    note.set_va("center")
+    note.set(ha="center", va="center")
     note.set_path_effects([patheffects.withStroke(linewidth=2, foreground="white")])
-    near = tuple(_nearest(middle, side) for middle, side in zip(offset, half, strict=True))
+    near = (_nearest(offset[0], half[0]), _nearest(offset[1], half[1]))
     if math.hypot(*near) > LEADER:
-        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.8, "shrinkA": 0, "shrinkB": 3}
+        line = {
+            "arrowstyle": "-",
+            "color": note.get_color(),
+            "linewidth": 0.6,
+            "alpha": 0.8,
+            "shrinkA": 0,
+            "shrinkB": 3,
+        }
         axes.annotate("", note.xy, xytext=near, textcoords="offset points", arrowprops=line)
 
 
@@ -166,24 +171,19 @@ def _around(point: Any, radius: float) -> Any:
     return np.array([point[0] - radius, point[1] - radius, point[0] + radius, point[1] + radius])
 
 
-def _free_place(
-    point: Any, width: float, height: float, taken: list[Any], frame: Any, per_point: float
-) -> tuple[float, float]:
-    """The offset, in points, of the nearest free place for the middle of a label."""
+def _free_place(axes: Axes, point: Any, half: tuple[float, float], taken: list[Any]) -> tuple[float, float]:
+    """The offset, in pixels, of the nearest free place for the middle of a label of that half-size."""
+    frame, per_point = axes.get_window_extent(), axes.figure.dpi / 72
     for reach in _REACHES:
         for angle in _ANGLES:
-            x = math.cos(angle) * (reach * per_point + width / 2)
-            y = math.sin(angle) * (reach * per_point + height / 2)
-            box = (
-                point[0] + x - width / 2,
-                point[1] + y - height / 2,
-                point[0] + x + width / 2,
-                point[1] + y + height / 2,
-            )
+            x = math.cos(angle) * (reach * per_point + half[0])
+            y = math.sin(angle) * (reach * per_point + half[1])
+            middle = (point[0] + x, point[1] + y)
+            box = (middle[0] - half[0], middle[1] - half[1], middle[0] + half[0], middle[1] + half[1])
             inside = frame.x0 <= box[0] and box[2] <= frame.x1 and frame.y0 <= box[1] and box[3] <= frame.y1
             if inside and not any(_overlap(box, other) for other in taken):
-                return x / per_point, y / per_point
-    return (width / 2 + 5) / per_point, 0.0
+                return x, y
+    return half[0] + 5 * per_point, 0.0
 
 
 def _overlap(one: Any, other: Any) -> bool:

@@ -66,8 +66,8 @@ def extras(found: Evidence) -> tuple[list[str], dict[str, Figure]]:
     if curves := pretraining(found, SMALL_MODELS):
         figures[CURVES] = curves
         parts.append(
-            f"## Pre-training\n\n![loss of span corruption, by claim]({CURVES})\n\nMean and range over seeds, and the mean at "
-            "the end. Grey is the variant that most claims share."
+            f"## Pre-training\n\n![loss of span corruption, by claim]({CURVES})\n\nMean and range over "
+            "seeds, and the mean at the end. Grey is the variant that most claims share."
         )
     return [*parts, *tables(found, SMALL_MODELS), *_columns(found)], figures
 

@@ -42,7 +42,7 @@ FAMILIES = (
     ("RTN", r"^rtn", BLUE, "s"),
     ("AWQ", r"^awq", PURPLE, "D"),
     ("FP", r"^fp", SKY, "v"),
-    ("SparseGPT", r"^sparsegpt", GREEN, "^"),
+    ("SparseGPT", r"^sparsegpt", GREEN, "<"),
     ("Wanda", r"^wanda", ORANGE, "P"),
     ("magnitude", r"^magnitude", BLACK, "X"),
     ("structured", r"^structured", GREY, "h"),
@@ -144,7 +144,7 @@ def _family(
     axes: Axes, family: tuple[str, str, str, str], points: Mapping[str, tuple[float, float]], known: Mapping[str, Any]
 ) -> list[tuple[float, float, str, str]]:
     """Draw a family's points, joined in order of bits; its labels."""
-    label, _, colour, marker = family
+    _, _, colour, marker = family
     mine = sorted(name for name in points if family_of(name) == family)
     line = sorted((known[name]["bits_per_weight"], *points[name]) for name in mine if points[name][1] <= CEILING)
     if len(line) > 1:

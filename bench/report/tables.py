@@ -34,11 +34,11 @@ def exact(value: float) -> str:
     """Number without an interval, to six digits; whole numbers are written out."""
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}".replace("-", "−")
-    return _short(value) if abs(value) < 1e-4 else f"{value:.6g}".replace("-", "−")
+    return _short(value).replace(".0e", "e") if abs(value) < 1e-4 else f"{value:.6g}".replace("-", "−")
 
 
 def interval(value: float, low: float, high: float, avoid: Iterable[float | None] = ()) -> str:
-    """Estimate and bounds: as many digits as the half-width has a first one, and more where a bound would seem to touch.
+    """Estimate and bounds in the digits that the interval carries; more where a bound would seem to touch an end.
 
     Args:
         value: the estimate.
@@ -75,6 +75,8 @@ def _seems(bound: float, end: float, decimals: int) -> bool:
 def _texts(numbers: tuple[float, ...], decimals: int) -> list[str]:
     """The numbers alike; with two digits and a power of ten where all are too small to write out, or one too large."""
     tiny = max(abs(x) for x in numbers if math.isfinite(x)) < SMALLEST_WRITTEN_OUT
+    if tiny:
+        decimals = 0  # of a zero
     return [_short(x) if (tiny and x) or abs(x) >= LARGEST_WRITTEN_OUT else _fixed(x, decimals) for x in numbers]
 
 

@@ -1,0 +1,71 @@
+"""The command line names what changed, and answers bad input with a sentence."""
+
+import pytest
+
+from bench.report import __main__ as command
+from bench.verdict.evidence import FILE, append
+from tests.bench.report.synthetic import RUN, evidence, result
+
+
+@pytest.fixture
+def folder(tmp_path):
+    found = tmp_path / "embedded"
+    append(found, dict(RUN))
+    append(found, result(variants=None))
+    return found
+
+
+def test_changed_new_and_missing_rows_are_named():
+    old = evidence(result(), result("LC2-gone"), result("LC3-same"))
+    new = evidence(result(verdict="inconclusive", high=1.3), result("LC4-new"), result("LC3-same"))
+    assert command.changes(old, new) == [
+        "LC1-magnitude-0.1: reproduced -> inconclusive (1.00 [0.90, 1.10] -> 1.00 [0.90, 1.30])",
+        "LC2-gone: missing, was reproduced (1.00 [0.90, 1.10])",
+        "LC4-new: new, reproduced (1.00 [0.90, 1.10])",
+    ]
+
+
+def test_equal_records_have_no_changes(folder, capsys):
+    assert command.main(["--changes", str(folder), str(folder)]) == 0
+    assert capsys.readouterr().out == "no verdict changed\n"
+
+
+def test_pages_of_a_named_folder_are_written_and_no_index(folder, capsys):
+    assert command.main([str(folder)]) == 0
+    assert (folder / "README.md").is_file()
+    assert not (folder.parent / "README.md").exists()
+    assert capsys.readouterr().out == f"wrote {folder}\n"
+
+
+def test_the_matrix_of_a_folder_is_printed(folder, capsys):
+    assert command.main(["--matrix", str(folder)]) == 0
+    assert capsys.readouterr().out.startswith("LC1 ")
+
+
+def test_rows_of_an_earlier_version_are_named(folder, capsys, monkeypatch):
+    monkeypatch.setattr(command, "stale_rows", lambda found: dict.fromkeys(found.rows, "its code changed"))
+    assert command.main(["--stale", str(folder)]) == 0
+    assert capsys.readouterr().out == f"{folder}: LC1-magnitude-0.1: its code changed\n"
+
+
+@pytest.mark.parametrize("option", [[], ["--matrix"], ["--stale"]])
+def test_a_folder_without_evidence_is_refused_in_a_sentence(tmp_path, capsys, option):
+    assert command.main([*option, str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"no {FILE} in {tmp_path}; give a folder that pytest bench wrote\n"
+
+
+def test_a_record_that_is_no_text_is_refused_in_a_sentence(folder, capsys):
+    (folder / FILE).write_bytes(b"\xff\xfe\x00")
+    assert command.main([str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert "cannot be read" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_damaged_line_is_named_and_the_rest_is_shown(folder, capsys):
+    with (folder / FILE).open("a") as file:
+        file.write("{torn\n")
+    assert command.main(["--matrix", str(folder)]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == f"{folder / FILE} line 3 is damaged and left out\n"
+    assert shown.out.startswith("LC1 ")
