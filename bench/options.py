@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure.settings import SCALES, Settings
+from bench.measure.settings import PAPER_GPT2, PAPER_MODEL, PAPER_OPT, SCALES, Settings
 from bench.verdict.evidence import FILE
+from models.load import EMBEDDED
 
 THROWAWAY = pytest.StashKey[tempfile.TemporaryDirectory]()
 
@@ -107,6 +108,12 @@ def _contexts(asked: str) -> tuple[int, ...]:
     return contexts
 
 
+def _own(chosen: Settings) -> bool:
+    """Whether the user brought a model, a text or a checkpoint."""
+    known = (EMBEDDED, PAPER_MODEL, PAPER_GPT2, PAPER_OPT)
+    return chosen.model not in known or chosen.text is not None or chosen.compressed is not None
+
+
 @dataclass(frozen=True)
 class Folders:
     """Where a run of one scale writes, and the record that it is held against."""
@@ -123,7 +130,7 @@ def folders(config: pytest.Config, scale: str) -> Folders:
     makes the record itself the run's folder.
     """
     chosen = settings(config, scale)
-    name = Path(chosen.compressed or chosen.model).name if chosen.own else scale
+    name = Path(chosen.compressed or chosen.model).name if _own(chosen) else scale
     record = config.rootpath / "reports" / name
     kept = record if (record / FILE).is_file() and not chosen.compressed else None
     if (asked := config.getoption("report_dir")) is not None:

@@ -9,14 +9,13 @@ from typing import NoReturn
 
 import pytest
 
-from bench import terminal
+from bench import select, terminal
 from bench.measure.progress import SessionProgress
 from bench.measure.settings import SCALES
 from bench.options import Folders, add_options, folders, settings
 from bench.record import Recorder, options_of
 from bench.report import write
 from bench.report.matrix import summary
-from bench.select import ordered, selected
 from bench.verdict.conclude import not_run
 from bench.verdict.evidence import DamagedRecord, Evidence, Result, compact, read
 from bench.verdict.regions import Verdict
@@ -56,6 +55,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RECORDER] = Recorder(options_of(config))
     config.stash[PROGRESS] = SessionProgress(config)
     settings(config, "embedded")  # a bad option is named before anything starts
+    if wanted := config.getoption("claims"):
+        select.wanted_ids(wanted)
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Print the claims with `--claims=list`, as `--markers` prints markers."""
+    if config.getoption("claims") != "list":
+        return None
+    print(select.listing())
+    return 0
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -65,6 +74,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"compression claims: scale {scale}, effort {options.effort}, model {options.model or 'embedded'}"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the GPU scale to `-m gpu`, the papers' models to `--scale=paper`; cheap claims first."""
     scales = ["gpu"] if not config.getoption("markexpr") else []
@@ -74,11 +84,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     others += [i for i in items if i not in others and bool(i.get_closest_marker("checkpoint")) is not judging]
     kept = [item for item in items if item not in others]
     if (wanted := config.getoption("claims")) is not None:
-        kept, dropped = selected(kept, wanted)
+        kept, dropped = select.selected(kept, wanted)
         others += dropped
     if others:
         config.hook.pytest_deselected(items=others)
-    items[:] = ordered(kept)
+    items[:] = select.ordered(kept)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -92,7 +102,8 @@ def pytest_runtest_makereport(
     if report.skipped and not results and isinstance(row, Row) and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         scale = item.callspec.params.get("session", "")  # type: ignore[attr-defined]
-        results = [not_run(row, reason.removeprefix("Skipped: "), scale, item.config.getoption("effort"))]
+        effort = str(item.config.getoption("effort"))
+        results = [not_run(row, reason.removeprefix("Skipped: "), scale, effort)]
     report.evidence = [asdict(result) for result in results]  # type: ignore[attr-defined]
     report.on_record = item.stash.get(ON_RECORD, False)  # type: ignore[attr-defined]
     return report
@@ -132,8 +143,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     terminal.register(config, config.stash[PROGRESS])
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Write the pages of what was measured, and print the matrix."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None, None, None]:
+    """Write the pages of what was measured, and print the matrix after everything else."""
+    yield
     for scale, place in sorted(config.stash[TOUCHED].items()):
         record = known_evidence(config, place.record) if place.record not in (None, place.run) else None
         compact(place.run)

@@ -96,9 +96,10 @@ def _opened(name: str, folder: Path, dtype: torch.dtype) -> tuple[PreTrainedMode
         with warnings.catch_warnings():
             # Said of every packed checkpoint: that its own settings hold, and ours only of how it is opened.
             warnings.filterwarnings("ignore", message="You passed `quantization_config`")
-            model, report = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **_unpacked(folder, name)
             )
+            model, report = loaded
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except ImportError as error:
         raise InputError(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,7 +25,6 @@ from bench.krony.students import Student
 from bench.measure.fingerprint import code_sha256, root_of
 from bench.measure.instrument import Instrument
 from bench.measure.perplexity import token_losses
-from bench.measure.session import Session
 from bench.verdict.documents import Array, Interval, crossed_ratio
 from bench.verdict.evidence import Arrays, Origin
 from compress.distillation.losses import triple_loss
@@ -65,7 +64,7 @@ class Ladder(Instrument):
     name: ClassVar[str] = "ladder"
     settings_at: ClassVar[str] = "bench.krony.settings:ladder_at"
 
-    def __init__(self, session: Session, settings: LadderSettings) -> None:
+    def __init__(self, session: Any, settings: LadderSettings) -> None:
         super().__init__(session, settings)
         self.shape = settings.shape
 

@@ -66,7 +66,7 @@ def _ladder(
 
 
 LADDERS = {
-    ("embedded", "quick"): _ladder(NANO, (20, 4, 4e-3), (4, 1e-3), seeds=(0, 1), documents=4, windows=1),
+    ("embedded", "quick"): _ladder(NANO, (20, 4, 4e-3), (8, 1e-3), seeds=(0, 1), documents=4, windows=1),
     # Meant for books (--text books.txt.xz), of which 4 million tokens are read four times. Less text, read more often,
     # hides what depth is good for: on 1.1 million tokens of Wikipedia, 37 times, half the depth came to 1.068 [1.047,
     # 1.090] times the teacher's perplexity. More text, read once, is counted as well as a model this small learns it: a

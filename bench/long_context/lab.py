@@ -7,7 +7,7 @@ import time
 import zlib
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from bench.long_context.theory import attention_noise, simulated_noise
 from bench.long_context.windows import PairedWindows, paired_windows
 from bench.measure.divergence import compare
 from bench.measure.instrument import Instrument
-from bench.measure.session import Session
 from bench.verdict.documents import Array, Interval, growth, mean
 from bench.verdict.evidence import Arrays, Origin
 from bench.verdict.regions import GROWS, Region, Verdict, judge
@@ -58,7 +57,7 @@ class LongContext(Instrument):
     name: ClassVar[str] = "long context"
     settings_at: ClassVar[str] = "bench.measure.settings:at"
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Any) -> None:
         super().__init__(session, session.settings)
         self._tokens: dict[str, Array] = {}
 

@@ -10,9 +10,13 @@ from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar
 
 from bench.measure.fingerprint import code_sha256, root_of
-from bench.measure.session import Session
 from bench.measure.store import Wanted
 from bench.verdict.evidence import Arrays, Origin
+from models.data.text import calibration_batches, split
+from models.load import use_linear_layers
+
+READING: tuple[object, ...] = (split, calibration_batches, use_linear_layers)
+"""Code that decides what is read of a text and of a model, whoever measures; their contents have their own hashes."""
 
 
 class Instrument(ABC):
@@ -21,8 +25,17 @@ class Instrument(ABC):
     name: ClassVar[str]
     settings_at: ClassVar[str] = ""
     """Function that gives its settings for a scale and an effort, as `module:function`."""
+    rests_on: ClassVar[tuple[object, ...]] = READING
+    """Code that decides all of its variants and that their own does not name."""
 
-    def __init__(self, session: Session, settings: Any) -> None:
+    def __init__(self, session: Any, settings: Any) -> None:
+        """Prepare; nothing is loaded yet.
+
+        Args:
+            session: a `Session`. A fingerprint follows classes that annotations name, and what loads and keeps things
+                must not count among what decides a measurement.
+            settings: that decide what is measured.
+        """
         self.session, self.settings = session, settings
 
     @abstractmethod
@@ -41,7 +54,7 @@ class Instrument(ABC):
             measure: gives its arrays; the code that it reaches decides whether a variant on record still stands.
             code: what else decides them and is not named there, such as the class of a method.
         """
-        roots = sorted({root_of(thing) for thing in (_function(measure), *code)})
+        roots = sorted({root_of(thing) for thing in (_function(measure), *code, *self.rests_on)})
         settings = self.session.settings
         code_hash = _code(tuple(roots))
         wanted = Wanted(variant, self.name, plain(self.settings), self.settings_at, roots, code_hash, settings.effort)
@@ -61,4 +74,5 @@ def _function(measure: Callable[[], Arrays]) -> Callable[..., Arrays]:
 def plain(settings: Any) -> dict[str, Any]:
     """Settings as JSON holds them, for a comparison with those on record."""
     chosen = settings.decisive() if hasattr(settings, "decisive") else settings
-    return json.loads(json.dumps(asdict(chosen) if is_dataclass(chosen) else chosen, default=str, sort_keys=True))
+    values = asdict(chosen) if is_dataclass(chosen) and not isinstance(chosen, type) else chosen
+    return json.loads(json.dumps(values, default=str, sort_keys=True))

@@ -54,15 +54,6 @@ class Settings:
         names = ("contexts", "targets", "documents", "calibration_sequences", "calibration_length", "seed")
         return {name: value for name, value in asdict(self).items() if name in names}
 
-    @property
-    def own(self) -> bool:
-        """Whether the user brought a model or a text."""
-        return (
-            self.model not in (EMBEDDED, PAPER_MODEL, PAPER_GPT2, PAPER_OPT)
-            or self.text is not None
-            or self.compressed is not None
-        )
-
 
 LONG = (128, 256, 512, 1024, 2048, 4096)
 EMBEDDED_EFFORTS = {

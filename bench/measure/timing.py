@@ -6,13 +6,12 @@ import platform
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from bench.measure.instrument import Instrument
-from bench.measure.session import Session
 from bench.verdict.documents import Array, Interval, difference_ratio
 from bench.verdict.evidence import Arrays, Origin
 
@@ -50,8 +49,9 @@ class Timing(Instrument):
     """Times two actions in turn. Its record holds for the machine that it was made on."""
 
     name: ClassVar[str] = "timing"
+    rests_on: ClassVar[tuple[object, ...]] = ()
 
-    def __init__(self, session: Session, subject: str, rounds: int) -> None:
+    def __init__(self, session: Any, subject: str, rounds: int) -> None:
         super().__init__(session, {"rounds": rounds})
         self.subject, self.rounds = subject, rounds
 

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from bench.measure.fingerprint import code_sha256, root_of
 from bench.measure.instrument import Instrument
-from bench.measure.session import Session
 from bench.small_models.settings import SmallModelsSettings
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Arrays, Origin
@@ -95,7 +94,7 @@ class SmallModels(Instrument):
 
     def __init__(
         self,
-        session: Session,
+        session: Any,
         settings: SmallModelsSettings,
         label: str,
         make: Callable[[], tuple[list[Document], Task]],

@@ -13,6 +13,7 @@ from torch import nn
 from bench.checkpoint.judge import Judged, check_same_tokens, edges, held_bytes
 from bench.measure.divergence import compare
 from bench.verdict.evidence import read
+from compress.layers import grids_of
 from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup
 from compress.swap import apply
@@ -27,7 +28,7 @@ def packed_folder(llama_folder, tmp_path_factory):
     decoder = load(str(llama_folder))
     apply(GPTQ(4, PerGroup(8)), decoder.blocks, forward=decoder.hidden, batches=[torch.arange(60).view(2, 30)])
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny-gptq"
-    save_packed(decoder.model, decoder.tokenizer, folder)
+    save_packed(decoder.model, decoder.tokenizer, folder, grids=grids_of(decoder.model), changing_inputs=[])
     return folder
 
 

@@ -7,12 +7,12 @@ import textwrap
 import time
 
 import pytest
+from compress.methods import MagnitudePruning, RoundToNearest
 
 from bench.measure.divergence import compare
 from bench.measure.fingerprint import PACKAGES, ROOT, MissingRootError, code_sha256, reached, root_of
 from bench.measure.session import Lab
 from bench.survey.lab import SurveyLab
-from compress.methods import MagnitudePruning, RoundToNearest
 
 TREE = {
     "lab/__init__.py": "",

@@ -93,7 +93,7 @@ def test_what_is_missing_is_named(world):
     done = run(world, world / "opt", world / "nowhere")
     told = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == pytest.ExitCode.USAGE_ERROR and "Traceback" not in told
-    assert "give the folder that holds it with --data-dir" in told
+    assert "--data-dir names" in told and "does not exist" in told
 
 
 def test_refusals(world):
