@@ -17,7 +17,7 @@ from bench.verdict.documents import (
     relative_spread_ratio,
     spread_ratio,
 )
-from bench.verdict.regions import GROWS, UNCHANGED, Region, Verdict, combine, judge
+from bench.verdict.regions import GROWS, UNCHANGED, Region, Verdict, judge
 
 
 def curves(n=20, seed=0, contexts=3):
@@ -144,12 +144,3 @@ def test_an_interval_with_nan_cannot_be_made():
         Interval(1.0, float("nan"), 2.0)
     with pytest.raises(ValueError, match="empty"):
         Region(2.0, 1.0)
-
-
-def test_a_claim_holds_only_with_all_its_parts():
-    r, n, i, x = Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.NOT_RUN
-    assert combine([r, r]) is r
-    assert combine([r, i, n]) is n
-    assert combine([r, i]) is i
-    assert combine([r, x]) is x
-    assert combine([]) is x

@@ -1,0 +1,111 @@
+"""Verdicts of rows, parts and claims: who votes, and what the votes come to."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.verdict.claims import CLAIMS, KRONY_PT, PAPERS, Claim
+from bench.verdict.conclude import concluded, exactly, not_run, verdict_of_claim, verdict_of_part
+from bench.verdict.documents import Interval
+from bench.verdict.evidence import Origin, Result
+from bench.verdict.regions import Region, Verdict
+from bench.verdict.rows import Row
+
+R, N, I, X = Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.NOT_RUN  # noqa: E741
+TWO = Claim("KP99", KRONY_PT, "nowhere", "two sentences", {"a": "one", "b": "another"})
+ROW = Row("KP2-rank", "KP2a", "a number", Region(0.0, 1.0), "because")
+ORIGIN = Origin("embedded", "normal", "a model", "f" * 64)
+
+
+def result(verdict, part="a", **changes):
+    return replace(Result("row", "KP99", part, verdict.value), **changes)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [([R, R], R), ([R, I, N], N), ([R, I], I), ([R, X], R), ([I, X], I), ([N, X], N), ([X, X], X), ([], X)],
+)
+def test_a_part_fails_with_any_row_and_rows_that_were_not_run_do_not_vote(verdicts, expected):
+    assert verdict_of_part(result(verdict) for verdict in verdicts) is expected
+
+
+def test_an_instrument_that_does_not_qualify_does_not_vote_where_another_row_does():
+    unqualified = result(I, doubt="the teacher does not discriminate")
+    assert verdict_of_part([result(R), unqualified]) is R
+    assert verdict_of_part([result(N), unqualified]) is N
+    assert verdict_of_part([unqualified]) is I
+    assert verdict_of_part([unqualified, result(X)]) is I
+
+
+@given(st.lists(st.sampled_from([R, N, I, X]), max_size=4), st.lists(st.sampled_from([R, N, I, X]), max_size=4))
+def test_controls_never_vote(verdicts, controls):
+    rows = [result(verdict) for verdict in verdicts]
+    shown = [result(verdict, control=True) for verdict in controls]
+    assert verdict_of_part(rows + shown) is verdict_of_part(rows)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (R, R, R),
+        (N, N, N),
+        (I, I, I),
+        (X, X, X),
+        (R, N, Verdict.PARTLY_REPRODUCED),
+        (R, I, I),
+        (R, X, I),
+        (N, I, N),
+        (N, X, N),
+        (I, X, I),
+    ],
+)
+def test_a_claim_is_what_its_parts_come_to(a, b, expected):
+    for first, second in ((a, b), (b, a)):
+        assert verdict_of_claim(TWO, [result(first, "a"), result(second, "b")]) is expected
+
+
+def test_a_part_without_rows_was_not_run():
+    assert verdict_of_claim(TWO, [result(R, "a")]) is I
+    assert verdict_of_claim(TWO, []) is X
+
+
+@pytest.mark.parametrize(
+    ("interval", "doubt", "verdict", "reason"),
+    [
+        (Interval(0.5, 0.2, 0.8), "", R, ""),
+        (Interval(2.0, 1.5, 3.0), "", N, ""),
+        (Interval(1.0, 0.5, 3.0), "", I, "more seeds would decide"),
+        (Interval(0.5, 0.2, 0.8), "it cannot see", I, "it cannot see"),
+    ],
+)
+def test_an_interval_becomes_a_result(interval, doubt, verdict, reason):
+    found = concluded(ROW, interval, ORIGIN, doubt=doubt, decide="more seeds", variants=["v"])
+    assert (found.verdict, found.claim, found.part) == (verdict.value, "KP2", "a")
+    assert reason in found.reason and found.doubt == doubt and found.variants == ["v"]
+    assert (found.model_sha256, found.effort, found.because) == ("f" * 64, "normal", "because")
+
+
+def test_open_ends_are_none():
+    found = concluded(replace(ROW, accept=Region(low=1.0)), Interval(2.0, 1.0, float("inf")), ORIGIN)
+    assert (found.accept_low, found.accept_high, found.high) == (1.0, None, None)
+    assert concluded(ROW, exactly(1.0), ORIGIN).verdict == "reproduced"
+
+
+def test_a_row_that_was_not_run_keeps_its_place():
+    found = not_run(replace(ROW, control=True), "no GPU", "gpu", "normal")
+    assert (found.row, found.claim, found.part, found.control, found.verdict) == ("KP2-rank", "KP2", "a", True, X.value)
+
+
+@pytest.mark.parametrize("of", ["KP2b", "KP2", "LC99a", "nothing", "INSTRUMENTa"])
+def test_a_row_of_no_claim_is_refused(of):
+    with pytest.raises(ValueError, match=of.rstrip("ab") if of != "KP2b" else "KP2 has the parts a"):
+        Row("x", of, "a number", Region(0.0, 1.0))
+
+
+def test_claims_have_parts_by_letter_and_papers_their_folders():
+    for claim in CLAIMS.values():
+        assert "".join(claim.parts) == "abcdefgh"[: len(claim.parts)] and claim.text.endswith("."), claim.id
+        assert Row("x", f"{claim.id}a", "a number", Region(0.0, 1.0)).claim == claim.id
+    assert {claim.paper for claim in CLAIMS.values()} == set(PAPERS)
