@@ -197,7 +197,8 @@ def _context_lines(method: str, row: Result) -> list[list[object]]:
 
 def _interval(numbers: list[float | None]) -> str:
     """Estimate and bounds; a dash where one is not finite, for which the record has nothing."""
-    return "–" if None in numbers else interval(*(float(x) for x in numbers if x is not None))
+    value, low, high = numbers
+    return "–" if value is None or low is None or high is None else interval(value, low, high)
 
 
 def _along_pass(variants: Mapping[str, Result]) -> list[str]:
