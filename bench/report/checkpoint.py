@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 
 from bench.report import matrix
 from bench.report.pages import Footnotes, View, common_notes, measured_on, rows_tables
-from bench.report.plots import PALETTE, STYLE, WIDTH, label_ends, tokens_axis
+from bench.report.plots import PALETTE, STYLE, WIDTH, label_ends, plain_log, tokens_axis
 from bench.report.tables import table
 from bench.verdict.evidence import Evidence, Result
 
 CLAIM, PLOT = matrix.CHECKPOINT, "checkpoint-kl.png"
+PLACES = ("on disk", "in memory")
 TOO_FEW = 12
 """Documents below which the page warns that intervals are wide."""
 
@@ -40,11 +41,12 @@ def figures(found: Evidence) -> dict[str, Figure]:
             last = max(curve)
             ends.append((last, curve[last], model, colour))
         ticks = sorted({place for curve in curves.values() for place in curve})
+        tokens_axis(axes, ticks)
         if all(value > 0 for curve in curves.values() for value in curve.values()):
             axes.set_yscale("log")
-        tokens_axis(axes, ticks)
+            plain_log(axes, "y", [m * 10.0**power for power in range(-7, 3) for m in (1, 2, 5)])
         axes.set_xlim(ticks[0] * 0.93, ticks[-1] * (ticks[-1] / ticks[0]) ** 0.4)
-        axes.set(xlabel="first position of the bucket", ylabel="KL compressed‖dense, nats a token")
+        axes.set(xlabel="position, to the end of the bucket", ylabel="KL compressed‖dense, nats a token")
         drawn.draw_without_rendering()
         label_ends(axes, ends)
     return {PLOT: drawn}
@@ -90,18 +92,22 @@ def _columns(sheets: Mapping[str, Mapping[str, Any]]) -> str:
         for name in names
     ]
     lines += [[f"bytes {place}", *(_bytes(sheet["sizes"], place) for sheet in sheets.values())] for place in PLACES]
+    places = list(dict.fromkeys(place for sheet in sheets.values() for place in sheet.get("kl_by_position") or {}))
+    lines += [[f"KL at {place}", *(_at(sheet, place) for sheet in sheets.values())] for place in places]
     return (
         "## Figures\n\nNats a token where they are not shares; p(right) is the probability of the token that follows."
         f"\n\n{table(lines, ['figure', *sheets])}"
     )
 
 
-PLACES = ("on disk", "in memory")
-
-
 def _bytes(sizes: Mapping[str, float], place: str) -> str:
     part, whole = sizes.get(f"bytes {place}"), sizes.get(f"bytes {place}, dense")
     return f"{part:,} of {whole:,} ({part / whole:.1%})" if part and whole else "–"
+
+
+def _at(sheet: Mapping[str, Any], place: str) -> str:
+    value = (sheet.get("kl_by_position") or {}).get(place)
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _number(name: str, value: float) -> str:
@@ -113,6 +119,6 @@ def _along(found: Evidence) -> str:
 
 
 def _curve(sheet: Mapping[str, Any]) -> dict[int, float]:
-    """KL by the first position of each bucket, such as 64 of "64-127"; positions below 1 count as 1."""
-    pairs = ((re.match(r"\d+", str(name)), value) for name, value in (sheet.get("kl_by_position") or {}).items())
-    return {max(int(first.group()), 1): float(value) for first, value in pairs if first and value is not None}
+    """KL by the end of each bucket, such as 128 of "64-127"."""
+    pairs = ((re.search(r"\d+$", str(name)), value) for name, value in (sheet.get("kl_by_position") or {}).items())
+    return {int(last.group()) + 1: float(value) for last, value in pairs if last and value is not None}

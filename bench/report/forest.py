@@ -63,8 +63,10 @@ UNITS = (
 )
 """The first whose words a statistic has is its unit."""
 
-SQUEEZED = 2.5
-"""An axis so many times as long as what nine tenths of the bounds take is cut."""
+SQUEEZED = 1.5
+"""An axis so many times as long as the bulk of the bounds takes, twice its middle 70 %, is cut."""
+DECADES = 1.5
+"""A logarithmic axis up to so long is never cut."""
 ROW, HEAD, FOOT, TOP = 0.185, 0.12, 0.55, 0.42
 """Inches: of a row, above and below a panel's rows, and for the legend."""
 LEFT, RIGHT = 3.05, 1.55
@@ -109,15 +111,17 @@ def is_exact(row: Result) -> bool:
 
 
 def limits_of(panel: Panel) -> tuple[float, float]:
-    """Axis that holds every bound, or nine tenths of them where the rest would squeeze them; and the regions' ends."""
+    """Axis that holds every bound, or the bulk of them where the rest would squeeze it; and the regions' ends."""
     numbers = [x for row in panel.rows for x in (row.low, row.value, row.high) if x is not None]
     ends = [x for row in panel.rows for x in (row.accept_low, row.accept_high) if x is not None]
     if panel.unit.log:
         numbers, ends = ([math.log10(x) for x in those if x > 0] for those in (numbers, ends))
     low, high = min(numbers), max(numbers)
-    inner = np.quantile(numbers, [0.05, 0.95])
-    if high - low > SQUEEZED * (inner[1] - inner[0]) > 0:
-        low, high = inner
+    left, right = np.quantile(numbers, [0.15, 0.85])
+    left, right = left - (right - left) / 2, right + (right - left) / 2
+    short = high - low < (DECADES if panel.unit.log else 0) or panel.unit.widest == (0, 1)
+    if not short and high - low > SQUEEZED * (right - left) > 0:
+        low, high = max(low, left), min(high, right)
     low, high = min([low, *ends]), max([high, *ends])
     margin = 0.06 * (high - low) or 1.0
     low, high = low - margin, high + margin

@@ -69,7 +69,7 @@ def families_of(variants: Mapping[str, Result]) -> dict[str, dict[str, Result]]:
 
 def growth_of(row: Result) -> list[float]:
     """KL at every context over KL at the shortest."""
-    values = [value for value, _, _ in row.details["series"]["kl"]]
+    values = [math.nan if value is None else value for value, _, _ in row.details["series"]["kl"]]
     return [value / values[0] if values[0] > 0 else math.nan for value in values]
 
 
@@ -190,9 +190,15 @@ def _context_lines(method: str, row: Result) -> list[list[object]]:
     lines = []
     for place, context in enumerate(row.details["contexts"]):
         name = [method, f"{packed['sparsity']:.1%}", f"{packed['bits_per_weight']:.2f}"] if place == 0 else ["", "", ""]
-        kl, reverse, change = (interval(*series[key][place]) for key in ("kl", "reverse_kl", "loss_change"))
+        kl, reverse, change = (_interval(series[key][place]) for key in ("kl", "reverse_kl", "loss_change"))
         lines.append([*name, context, kl, reverse, f"{series['agreement'][place][0]:.1%}", change])
     return lines
+
+
+def _interval(numbers: list[float | None]) -> str:
+    """Estimate and bounds; a dash where one is not finite, for which the record has nothing."""
+    value, low, high = numbers
+    return "–" if value is None or low is None or high is None else interval(value, low, high)
 
 
 def _along_pass(variants: Mapping[str, Result]) -> list[str]:

@@ -36,6 +36,8 @@ PLOT, SEEDS = "quality-against-bytes.png", "survey-seeds.png"
 INSTRUMENT = "survey"
 CEILING = 8.0
 """Perplexity over the dense model's beyond which a point is drawn at the upper edge."""
+LARGEST_EXPONENT = 700.0
+"""Of a number that a float can hold, about."""
 PERCENTILES = ("50", "90", "99", "99.9")
 FAMILIES = (
     ("GPTQ", r"^gptq", VERMILLION, "o"),
@@ -65,8 +67,15 @@ def variants_of(found: Evidence) -> dict[str, dict[str, Any]]:
     """Figures of every variant that was scored on whole windows, by the method's name."""
     kept = [variant for variant in found.variants.values() if variant.instrument == INSTRUMENT]
     scored = (row.details.get("survey") for row in found.rows.values())
-    of_rows = {details["method"]: details for details in scored if details}
+    of_rows = {details["method"]: _whole(details) for details in scored if details}
     return of_rows | {variant.name: figures_of(variant) for variant in kept if "loss" in variant.arrays}
+
+
+def _whole(details: dict[str, Any]) -> dict[str, Any]:
+    """Figures in which JSON's null, which stands for what is not finite, is infinity again."""
+    known = {name: math.inf if value is None else value for name, value in details.items() if name != "percentiles"}
+    percentiles = {place: math.inf if value is None else value for place, value in details["percentiles"].items()}
+    return known | {"percentiles": percentiles}
 
 
 def figures_of(variant: Variant) -> dict[str, Any]:
@@ -74,7 +83,7 @@ def figures_of(variant: Variant) -> dict[str, Any]:
     arrays = variant.arrays
     single = {name: float(values) for name, values in arrays.items() if np.ndim(values) == 0}
     found = {
-        "ratio": math.exp(float(arrays["loss"].mean() - arrays["dense_loss"].mean())),
+        "ratio": math.exp(min(float(arrays["loss"].mean() - arrays["dense_loss"].mean()), LARGEST_EXPONENT)),
         "kl": float(arrays["kl"].mean()),
         "agreement": float(arrays["agreement"].mean()),
         "percentiles": dict(zip(PERCENTILES, map(float, arrays["percentiles"]), strict=False)),
@@ -160,6 +169,8 @@ def _family(
 
 
 def _times(quality: float) -> str:
+    if math.isinf(quality):
+        return "∞"
     return f"{quality:,.0f}" if quality < 1e5 else f"{quality:.1e}".replace("e+0", "e")
 
 

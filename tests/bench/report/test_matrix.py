@@ -14,6 +14,11 @@ def test_a_control_never_changes_a_verdict():
     assert matrix.parts_of(evidence(*own, control), claim) == matrix.parts_of(evidence(*own), claim)
 
 
+def test_rows_that_count_come_before_controls_in_their_part():
+    rows = result("LC1-b"), result("LC1-a", control=True), result("LC1-c", "b")
+    assert [row.row for row in matrix.results_of(evidence(*rows), "LC1")] == ["LC1-b", "LC1-a", "LC1-c"]
+
+
 def test_parts_are_said_together_where_they_agree():
     rows = (result("SV3-m", "a"), result("SV3-w", "b"), result("SV3-s", "d", "not reproduced"))
     assert matrix.parts_of(evidence(*rows), CLAIMS["SV3"]) == "a, b reproduced; c, e not run; d not reproduced"

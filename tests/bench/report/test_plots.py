@@ -125,6 +125,17 @@ def test_variants_on_record_take_the_place_of_what_rows_carry():
     assert found["seconds"] == 3.0
 
 
+def test_what_is_not_finite_is_drawn_at_the_edge_and_said():
+    kept, ruined = scored("rtn-w4-g128", 1.5, 50), scored("gptq-w2-g128", None, 30)
+    parts, figures = survey.extras(evidence(result("SV9-a", details=kept), result("SV9-b", details=ruined)))
+    (axes,) = figures[survey.PLOT].get_axes()
+    assert "GPTQ w2 ↑ ∞" in [text.get_text() for text in axes.texts]
+    broken = result(method="rtn-w3", details=curves((0.5, 0.6)))
+    broken.details["series"]["kl"][1] = [None, None, None]
+    parts, _ = long_context.extras(evidence(broken))
+    assert "| –" in next(part for part in parts if part.startswith("## Every variant"))
+
+
 def test_the_variant_that_claims_share_is_drawn_once():
     rows = [
         result("SL2-skip", details=trained(baseline=(30, 34), without=(20, 21))),

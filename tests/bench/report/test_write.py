@@ -18,20 +18,21 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return fill(tmp_path / "reports" / "embedded", everything())
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return write(fill(tmp_path_factory.mktemp("reports") / "embedded", everything()))
 
 
-def test_equal_evidence_gives_equal_bytes(folder):
-    written = write(folder)
+def test_equal_evidence_gives_equal_bytes(written):
+    folder = written[0].parent
     first = contents(folder)
     assert {path.suffix for path in written} == {".md", ".png"}
     write(folder)
     assert contents(folder) == first
 
 
-def test_nothing_outside_the_folder_is_written(folder):
+def test_nothing_outside_the_folder_is_written(tmp_path):
+    folder = fill(tmp_path / "reports" / "embedded", evidence(result()))
     mine = folder.parent / "README.md"
     mine.write_text("mine")
     written = write(folder)
@@ -40,16 +41,14 @@ def test_nothing_outside_the_folder_is_written(folder):
     assert {path.name for path in folder.parent.iterdir()} == {"embedded", "README.md"}
 
 
-def test_every_plot_is_shown_and_every_shown_plot_is_written(folder):
-    written = write(folder)
+def test_every_plot_is_shown_and_every_shown_plot_is_written(written):
     text = "".join(path.read_text() for path in written if path.suffix == ".md")
     shown = {part.split(")")[0] for part in text.split("](")[1:]}
     assert {path.name for path in written} == shown | {"README.md"}
 
 
-def test_the_forest_plot_is_first_on_its_page(folder):
-    write(folder)
-    page = (folder / "long-context.md").read_text()
+def test_the_forest_plot_is_first_on_its_page(written):
+    page = (written[0].parent / "long-context.md").read_text()
     assert page.index("long-context-forest.png") < page.index("## LC1")
 
 
@@ -62,7 +61,8 @@ def test_what_a_run_did_not_measure_is_shown_from_the_record(tmp_path):
     assert page.count("on record, 2026-01-02") == 1
 
 
-def test_damaged_lines_are_named_on_stderr_and_on_the_page(folder, capsys):
+def test_damaged_lines_are_named_on_stderr_and_on_the_page(tmp_path, capsys):
+    folder = fill(tmp_path, evidence(result()))
     with (folder / FILE).open("a") as file:
         file.write('{"kind": "row", "row": "LC\n')
     number = len((folder / FILE).read_text().splitlines())
