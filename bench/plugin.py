@@ -12,6 +12,7 @@ import pytest
 from bench import select, terminal
 from bench.measure.progress import SessionProgress
 from bench.measure.settings import SCALES
+from bench.measure.stale import stale_rows
 from bench.options import Folders, add_options, folders, settings
 from bench.record import Recorder, options_of
 from bench.report import write
@@ -152,14 +153,14 @@ def pytest_terminal_summary(
     for scale, place in sorted(config.stash[TOUCHED].items()):
         record = known_evidence(config, place.record) if place.record not in (None, place.run) else None
         compact(place.run)
-        write.write(place.run, record=record)
+        write.write(place.run, record=record, stale=stale_rows)
         if place.run == place.record:
             write.write_index(place.run.parent)
         terminalreporter.section(f"claims, {scale} scale")
-        found = read(place.run)
-        terminalreporter.write_line(summary(found if record is None else found.over(record)))
+        own = read(place.run)
+        terminalreporter.write_line(summary(*write.layered(own, record)))
         terminalreporter.write_line(f"pages and evidence: {_shown(config, place.run)}")
-        for number in found.damaged:
+        for number in own.damaged:
             terminalreporter.write_line(f"{place.run / 'evidence.jsonl'} line {number} is damaged and left out")
     for line in config.stash[RECORDER].refused:
         terminalreporter.write_line(f"not recorded: {line}")

@@ -84,7 +84,7 @@ class LongContext(Instrument):
 
     def measure(self, method: Method) -> Measured:
         """Curve of the model compressed by `method`, which is undone afterwards."""
-        kept = dict(self.measured(f"curve {method!r}", partial(self._measure, method), type(method)))
+        kept = dict(self.measured(f"curve {method!r}", partial(self._measure, method), type(method), label=str(method)))
         summary = {name.removeprefix("summary_"): float(x) for name, x in kept.items() if name.startswith("summary_")}
         contexts = tuple(int(context) for context in kept["contexts"])
         means = {name: kept[name] for name in ("kl", "reverse_kl", "agreement", "loss", "dense_loss")}

@@ -46,18 +46,27 @@ class Instrument(ABC):
         """Reason why it may not judge these variants; empty where it may."""
         return ""
 
-    def measured(self, variant: str, measure: Callable[[], Arrays], *code: object) -> Arrays:
+    def measured(self, variant: str, measure: Callable[[], Arrays], *code: object, label: str = "") -> Arrays:
         """Arrays of a variant, measured once.
 
         Args:
             variant: its name in full, by which it is found on record.
             measure: gives its arrays; the code that it reaches decides whether a variant on record still stands.
             code: what else decides them and is not named there, such as the class of a method.
+            label: its short name, for pages.
         """
         roots = sorted({root_of(thing) for thing in (_function(measure), *code, *self.rests_on)})
         settings = self.session.settings
-        code_hash = _code(tuple(roots))
-        wanted = Wanted(variant, self.name, plain(self.settings), self.settings_at, roots, code_hash, settings.effort)
+        wanted = Wanted(
+            variant,
+            self.name,
+            plain(self.settings),
+            self.settings_at,
+            roots,
+            _code(tuple(roots)),
+            settings.effort,
+            label,
+        )
         return self.session.store.arrays(wanted, self.origin, measure)
 
 

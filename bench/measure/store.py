@@ -25,6 +25,7 @@ class Wanted:
     roots: list[str]
     code: str
     effort: str
+    label: str = ""
 
     @property
     def key(self) -> str:
@@ -90,6 +91,7 @@ class Store:
             code=wanted.code,
             origin=origin,
             arrays=arrays,
+            label=wanted.label,
             seconds=round(time.perf_counter() - started, 3),
         )
         write(variant)

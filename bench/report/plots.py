@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,8 +40,11 @@ STYLE: dict[Any, Any] = {
 
 def png(figure: Figure) -> bytes:
     """Bytes of a figure; the same figure gives the same bytes."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
         held = io.BytesIO()
+        # A cramped plot, such as of a run at toy size, must not cost the pages.
+        warnings.filterwarnings("ignore", category=UserWarning, module="matplotlib")
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         figure.savefig(held, format="png", dpi=DPI, metadata={"Software": None})
     return held.getvalue()
 

@@ -68,7 +68,9 @@ def variants_of(found: Evidence) -> dict[str, dict[str, Any]]:
     kept = [variant for variant in found.variants.values() if variant.instrument == INSTRUMENT]
     scored = (row.details.get("survey") for row in found.rows.values())
     of_rows = {details["method"]: _whole(details) for details in scored if details}
-    return of_rows | {variant.name: figures_of(variant) for variant in kept if "loss" in variant.arrays}
+    return of_rows | {
+        variant.label or variant.name: figures_of(variant) for variant in kept if "loss" in variant.arrays
+    }
 
 
 def _whole(details: dict[str, Any]) -> dict[str, Any]:

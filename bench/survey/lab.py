@@ -177,9 +177,10 @@ class Survey(Instrument):
     def measure(self, method: Method, *, off_domain: bool = False) -> Scored:
         """Scores of a variant; lm-evaluation-harness is asked too, where it can, of all that GPTQ gives."""
         away = f", off-domain {self._off_domain_sha256}" if off_domain else ""
-        kept = self.measured(f"{method!r}{away}", partial(self._measure, method, off_domain), type(method))
+        label = f"{method}{' (off-domain)' if off_domain else ''}"
+        kept = self.measured(f"{method!r}{away}", partial(self._measure, method, off_domain), type(method), label=label)
         return Scored(
-            method=f"{method}{' (off-domain)' if off_domain else ''}",
+            method=label,
             loss=kept["loss"],
             dense_loss=kept["dense_loss"],
             kl=kept["kl"],

@@ -64,8 +64,9 @@ class Variant:
     """Hash of all code that the roots reach."""
     origin: Origin
     arrays: dict[str, Array]
+    label: str = ""
+    """Its short name, for pages."""
     seconds: float = 0.0
-    peak_bytes: int = 0
     run: str = ""
 
     @property
@@ -197,8 +198,10 @@ def _result(entry: dict[str, Any]) -> Result:
 
 
 def _variant(entry: dict[str, Any]) -> Variant:
-    arrays = {name: decoded(packed) for name, packed in entry.pop("arrays").items()}
-    return Variant(**{**entry, "origin": Origin(**entry["origin"]), "arrays": arrays})
+    known = {f.name for f in fields(Variant)}
+    arrays = {name: decoded(packed) for name, packed in entry["arrays"].items()}
+    plain = {key: value for key, value in entry.items() if key in known}
+    return Variant(**{**plain, "origin": Origin(**entry["origin"]), "arrays": arrays})
 
 
 def encoded(values: Array) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_a_record_of_a_later_version_is_refused(tmp_path):
 
 def test_a_record_that_is_no_text_is_named(tmp_path):
     (tmp_path / FILE).write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DamagedRecord, match="evidence.jsonl cannot be read"):
+    with pytest.raises(DamagedRecord, match=r"evidence\.jsonl cannot be read"):
         read(tmp_path)
 
 
