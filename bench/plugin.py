@@ -22,6 +22,7 @@ from bench.verdict.evidence import DamagedRecord, Evidence, Result, compact, rea
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
 from bench.verdict.wording import failure_text
+from models.errors import InputError
 
 EVIDENCE = pytest.StashKey[list[Result]]()
 """Results that a test came to."""
@@ -90,6 +91,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if others:
         config.hook.pytest_deselected(items=others)
     items[:] = select.ordered(kept)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Let bad input that shows only while measuring fail its test with one sentence, never with a traceback."""
+    try:
+        return (yield)
+    except InputError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: object, request: object) -> Generator[None, object, object]:
+    """Let bad input that shows in a fixture fail its test with one sentence too."""
+    try:
+        return (yield)
+    except InputError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -81,28 +81,27 @@ class Session:
 
     @cached_property
     def decoder(self) -> Decoder:
-        """The dense model.
+        """The dense model."""
+        return load(self.settings.model, device=self.settings.device)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """Scored and calibration documents, in tokens of the model.
 
         Raises:
-            InputError: it cannot be opened, or its context is shorter than the settings ask.
+            InputError: the model's context is shorter than the settings ask, or the documents are.
         """
-        settings, decoder = self.settings, load(self.settings.model, device=self.settings.device)
+        settings, decoder = self.settings, self.decoder
         needed = settings.contexts[-1] + settings.targets
         if needed - 1 > decoder.longest_context:
             raise InputError(
                 f"context {settings.contexts[-1]:,} and {settings.targets} targets need {needed - 1:,} positions and "
                 f"{decoder.name} has {decoder.longest_context:,}; give --contexts that end lower"
             )
-        return decoder
-
-    @cached_property
-    def corpus(self) -> Corpus:
-        """Scored and calibration documents, in tokens of the model."""
-        settings = self.settings
         return split(
             self.documents,
-            self.decoder.tokenizer,
-            scored_tokens=settings.contexts[-1] + settings.targets,
+            decoder.tokenizer,
+            scored_tokens=needed,
             calibration_tokens=settings.calibration_sequences * settings.calibration_length,
             most_scored=settings.documents,
         )
