@@ -2,12 +2,16 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.measure.settings import SCALES
+from bench.report.matrix import counts
 from bench.verdict.claims import CLAIMS
+from bench.verdict.evidence import read
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
@@ -75,12 +79,90 @@ def test_families_import_the_core_and_never_one_another():
     assert crossing == STATED
 
 
-def test_there_are_49_claims_of_four_papers():
-    counts = {}
+PAPERS = {"long_context", "krony", "survey", "small_models", "checkpoint"}
+"""Folders of `bench` that measure claims, or a user's checkpoint."""
+BENCH = {
+    "verdict": {"verdict"},
+    "measure": {"measure", "verdict"},
+    "report": {"report", "verdict", "measure.stale", "krony.printed", "small_models.printed"},
+    **{paper: {paper, "measure", "verdict", "conftest", "parameters", "plugin"} for paper in PAPERS},
+    "speed": {"speed", "measure", "verdict", "long_context", "krony"},
+}
+"""Imports that each folder of `bench` may have of it. Pages may have printed numbers and the reasons for staleness."""
+ALSO = {
+    # Only fixtures hand instruments of one paper to another's tests: these two share the survey's settings.
+    "checkpoint": {"survey.settings"},
+}
+
+
+@pytest.mark.parametrize("folder", BENCH)
+def test_folders_of_bench_import_one_way(folder):
+    """Verdicts know no model, papers never import each other, and pages stand on evidence."""
+    allowed = BENCH[folder] | ALSO.get(folder, set())
+    files = sorted((ROOT / "bench" / folder).rglob("*.py"))
+    assert len(files) > 1, folder
+    for path in files:
+        for module in modules(path):
+            if module.startswith("bench."):
+                place = module.removeprefix("bench.")
+                assert any(place == name or place.startswith(f"{name}.") for name in allowed), f"{path}: {module}"
+
+
+def test_every_folder_of_bench_has_a_law():
+    folders = {path.parent.name for path in (ROOT / "bench").glob("*/__init__.py")}
+    assert folders == set(BENCH)
+
+
+def test_no_test_imports_a_conftest_or_another_test():
+    checked = 0
+    for path in sorted((ROOT / "bench").rglob("test_*.py")):
+        checked += 1
+        for module in modules(path):
+            last = module.rpartition(".")[2]
+            assert not last.startswith("test_"), f"{path}: {module}"
+            assert "conftest" not in module or module.startswith("bench.conftest"), f"{path}: {module}"
+    assert checked > 10
+
+
+def test_the_shared_conftest_imports_no_instrument_of_a_paper():
+    for name in ("conftest.py", "plugin.py"):
+        for module in modules(ROOT / "bench" / name):
+            assert module.split(".")[1:2] not in [[paper] for paper in PAPERS], module
+
+
+def test_verdicts_import_no_torch():
+    code = "import bench.verdict.conclude, bench.verdict.seeds, bench.verdict.simulation, bench.verdict.evidence, sys; "
+    command = [sys.executable, "-c", f"{code}print('torch' in sys.modules)"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert done.stdout.strip() == b"False", done.stderr
+
+
+def test_the_root_conftest_names_the_plugin():
+    assert len((ROOT / "conftest.py").read_text().splitlines()) <= 4
+
+
+RIDDLES = r"(Of|Those|That|The same|Such|As|What|Whether|How|Both|Each|Where|Why|Which|All) "
+
+
+def test_first_lines_of_docstrings_stand_alone():
+    """They begin with a noun or a verb of the field, and whoever reads one of them alone understands it."""
+    riddles = []
+    for package in ALLOWED:
+        for path in sources(package):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
+                    first = (ast.get_docstring(node) or "").split("\n")[0]
+                    if re.match(RIDDLES, first) and not path.name.startswith("test_"):
+                        riddles.append(f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)} {first}")
+    assert not riddles
+
+
+def test_every_claim_of_the_papers_is_there():
+    numbers = {}
     for identifier in CLAIMS:
         letters = re.match(r"[A-Z]+", identifier)[0]
-        counts[letters] = counts.get(letters, 0) + 1
-    assert counts == {"LC": 8, "KP": 12, "SV": 19, "SL": 10}
+        numbers[letters] = numbers.get(letters, 0) + 1
+    assert numbers == {"LC": 9, "KP": 15, "SV": 23, "SL": 12}
 
 
 def test_readme_commands_exist():
@@ -88,8 +170,8 @@ def test_readme_commands_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {"bench", "test"} <= set(re.findall(r"\bmake ([a-z-]+)", readme)) <= targets
     options = set(re.findall(r"(--[a-z][a-z-]+)", " ".join(re.findall(r"pytest [^\n`]*", readme))))
-    known = set(re.findall(r'"(--[a-z-]+)"', (ROOT / "bench" / "measure" / "settings.py").read_text()))
-    assert options - known <= {"--benchmark-only", "--durations"}, options - known
+    known = set(re.findall(r'"(--[a-z-]+)"', (ROOT / "bench" / "options.py").read_text()))
+    assert options and options <= known, options - known
     for module in re.findall(r"python -m ([a-z.]+)", readme):
         place = ROOT / module.replace(".", "/")
         assert (
@@ -97,6 +179,13 @@ def test_readme_commands_exist():
         )
     for path in re.findall(r"\]\(([\w./-]+)\)", readme):
         assert (ROOT / path).exists(), path
+    assert len(readme.encode()) < 10_000
+
+
+def test_readme_counts_are_those_of_the_record():
+    readme = (ROOT / "README.md").read_text()
+    between = readme.split("<!-- counts -->")[1].split("<!-- /counts -->")[0].strip()
+    assert between == counts(read(ROOT / "reports" / "embedded")).strip()
 
 
 def test_contexts_of_every_effort_ascend():

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.long_context.curves import Array
-from bench.verdict.documents import Interval, growth, log_growth
+from bench.verdict.documents import Array, Interval, growth, log_growth
 from bench.verdict.regions import Region, Verdict, judge
 
 
