@@ -46,8 +46,8 @@ LOG_WIDTH = 120
 
 def results_of(report: pytest.TestReport | pytest.CollectReport) -> list[Result]:
     """Results that a report carries, the decisive one first."""
-    found = [Result(**entry) for entry in getattr(report, "evidence", None) or ()]
-    return sorted(found, key=lambda result: DECISIVE.index(result.verdict))
+    results = [Result(**entry) for entry in getattr(report, "evidence", None) or ()]
+    return sorted(results, key=lambda result: DECISIVE.index(result.verdict))
 
 
 def word_of(result: Result, report: pytest.TestReport) -> str:

@@ -130,8 +130,8 @@ def check_complete(name: str, report: Mapping[str, Any]) -> None:
     """
     problems = []
     if misshapen := sorted(report.get("mismatched_keys", ())):
-        key, found, wanted = misshapen[0]
-        problems.append(f"{key} is {tuple(found)} and the configuration says {tuple(wanted)}{_more(misshapen)}")
+        key, shape, wanted = misshapen[0]
+        problems.append(f"{key} is {tuple(shape)} and the configuration says {tuple(wanted)}{_more(misshapen)}")
     absent = sorted(set(report.get("missing_keys", ())) - {key for key, *_ in misshapen})
     if absent:
         problems.append(f"it lacks {absent[0]}{_more(absent)}")
@@ -308,8 +308,8 @@ def _check_head(decoder: Decoder) -> None:
     """Some architectures cap or scale logits after the head; measuring those from hidden states would be wrong."""
     tokens = torch.arange(8, device=decoder.device)[None] % decoder.head.weight.shape[0]
     expected = decoder.model(input_ids=tokens, use_cache=False).logits
-    found = decoder.head(decoder.hidden(tokens))
-    if not torch.allclose(found.float(), expected.float(), rtol=1e-3, atol=1e-3):
+    logits = decoder.head(decoder.hidden(tokens))
+    if not torch.allclose(logits.float(), expected.float(), rtol=1e-3, atol=1e-3):
         raise InputError(
             f"{decoder.name} changes its logits after the output matrix (a cap or a scale), which is not supported"
         )

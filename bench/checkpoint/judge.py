@@ -82,7 +82,7 @@ class Judged:
     def columns(self) -> dict[str, float]:
         """The figures of llama.cpp's table, and the loss in both directions."""
         kl, change = self.tokens["kl"], np.exp(-self.tokens["loss"]) - np.exp(-self.tokens["dense_loss"])
-        found = {
+        figures = {
             "perplexity, dense": np.exp(self.tokens["dense_loss"].mean()),
             "perplexity": np.exp(self.tokens["loss"].mean()),
             "mean KL compressed‖dense": kl.mean(),
@@ -92,9 +92,9 @@ class Judged:
             "mean change of p(right)": change.mean(),
             "RMS change of p(right)": np.sqrt((change**2).mean()),
         }
-        found |= {f"{p:g} % percentile of KL": np.percentile(kl, p) for p in PERCENTILES if p >= 50}
-        found |= {f"{p:g} % percentile of change of p(right)": np.percentile(change, p) for p in PERCENTILES}
-        return {name: float(value) for name, value in found.items()}
+        figures |= {f"{p:g} % percentile of KL": np.percentile(kl, p) for p in PERCENTILES if p >= 50}
+        figures |= {f"{p:g} % percentile of change of p(right)": np.percentile(change, p) for p in PERCENTILES}
+        return {name: float(value) for name, value in figures.items()}
 
 
 class Checkpoint(Instrument):
@@ -153,8 +153,8 @@ class Checkpoint(Instrument):
         windows, dense, compressed = self.windows, self.session.decoder, self.compressed
         with self.session.progress.variant(self.path, 2 * windows.tokens.numel()) as advance:
             states = (windows.states(each.hidden, advance) for each in (compressed, dense))
-            found = windows.against(compressed.head, *states, dense_head=dense.head)
-        tokens = {name: values.double().numpy() for name, values in found.items()}
+            divergences = windows.against(compressed.head, *states, dense_head=dense.head)
+        tokens = {name: values.double().numpy() for name, values in divergences.items()}
         return tokens | {"edges": np.array(edges(windows.tokens.shape[1] - 1))}
 
     def origin(self) -> Origin:
@@ -175,9 +175,9 @@ def edges(positions: int) -> tuple[int, ...]:
     """
     if positions < 3 * FIRST_BUCKET:
         return (0, positions // 2, positions)
-    found = [FIRST_BUCKET]
-    while 2 * found[-1] < positions:
-        found.append(2 * found[-1])
-    if positions - found[-1] < found[-1] // 4:
-        found.pop()
-    return (*found, positions)
+    starts = [FIRST_BUCKET]
+    while 2 * starts[-1] < positions:
+        starts.append(2 * starts[-1])
+    if positions - starts[-1] < starts[-1] // 4:
+        starts.pop()
+    return (*starts, positions)

@@ -171,11 +171,11 @@ class Healed(Instrument):
 
     def described(self, *variants: Variant) -> dict:
         """Numbers of variants for the page."""
-        found = {}
+        shown = {}
         for variant in variants:
             run = self.measure(variant)
             change = float((run["loss"] - run["dense_loss"]).mean())
-            found[str(variant)] = {
+            shown[str(variant)] = {
                 "parameters": int(run["parameters"][0]),
                 "dense_parameters": int(run["parameters"][1]),
                 "kl": float(run["kl"].mean()),
@@ -183,7 +183,7 @@ class Healed(Instrument):
                 "loss": float(run["loss"].mean()),
                 "errors": run["errors"].mean(0).round(4).tolist(),
             }
-        return {"variants": found, "no_context": float(self.measure(variants[0])["no_context"][0])}
+        return {"variants": shown, "no_context": float(self.measure(variants[0])["no_context"][0])}
 
 
 def _hidden(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:

@@ -90,23 +90,23 @@ class Ladder(Instrument):
             return torch.tensor(tokenizer(document.text, verbose=False)["input_ids"])
 
         need = per_document * shape.positions
-        whole = [found for found in map(tokens, self.documents[1]) if len(found) >= need]
+        whole = [text for text in map(tokens, self.documents[1]) if len(text) >= need]
         if len(whole) < 2:
             raise InputError(
                 f"{len(whole)} of {len(self.documents[1])} scored documents have the {need} tokens that "
                 f"{per_document} windows of {shape.positions} take; give longer documents"
             )
-        return self._training_tokens(tokens), [windows_of(found, shape.positions)[:per_document] for found in whole]
+        return self._training_tokens(tokens), [windows_of(text, shape.positions)[:per_document] for text in whole]
 
     def _training_tokens(self, tokens: Callable[[Document], Tensor]) -> Tensor:
         """As many as the teacher reads, or fewer: what it never sees, no n-gram model counts."""
         most = min(self.read, self.settings.text or self.read)
-        parts, found = [], 0
+        parts, length = [], 0
         for document in self.documents[0]:
-            if found >= most:
+            if length >= most:
                 break
             parts.append(tokens(document))
-            found += len(parts[-1])
+            length += len(parts[-1])
         return torch.cat(parts)[:most]
 
     def _reads(self, training: Training) -> int:
@@ -277,17 +277,17 @@ class Ladder(Instrument):
         teacher = self.teacher.to(tokens.device)  # type: ignore[arg-type]
         with torch.no_grad():
             wanted = teacher(input_ids=tokens, output_hidden_states=True)
-        found = model(input_ids=tokens, output_hidden_states=True)
-        logits = found.logits[:, :-1], wanted.logits[:, :-1]
+        output = model(input_ids=tokens, output_hidden_states=True)
+        logits = output.logits[:, :-1], wanted.logits[:, :-1]
         hard = functional.cross_entropy(logits[0].flatten(0, 1).float(), tokens[:, 1:].flatten())
-        return triple_loss(hard, logits, (found.hidden_states[-1], wanted.hidden_states[-1]))
+        return triple_loss(hard, logits, (output.hidden_states[-1], wanted.hidden_states[-1]))
 
 
 def _ngram_loss(model: KneserNey, windows: Tensor) -> float:
     """Over the same tokens as the transformer's: all but each window's first, with what the window holds before."""
     text = windows.numpy()
-    found = -np.log(np.concatenate([model.probabilities(window)[1:] for window in text]))
-    return float(found.mean())
+    losses = -np.log(np.concatenate([model.probabilities(window)[1:] for window in text]))
+    return float(losses.mean())
 
 
 def unsteadiness(curve: Array) -> float:

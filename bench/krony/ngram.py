@@ -76,7 +76,7 @@ class KneserNey:
     def probabilities(self, tokens: Codes) -> Floats:
         """Of every token given up to `order - 1` before it; the first has none, `[tokens]`."""
         tokens = np.asarray(tokens, dtype=np.int64)
-        found = np.full(len(tokens), 1 / self.vocabulary)
+        smoothed = np.full(len(tokens), 1 / self.vocabulary)
         for n, order in enumerate(self.orders, 1):
             if len(tokens) < n:
                 break
@@ -85,9 +85,9 @@ class KneserNey:
             totals = _looked_up(order.contexts, order.totals, grams >> self.bits)
             kinds = _looked_up(order.contexts, order.kinds, grams >> self.bits)
             seen = totals > 0
-            higher = np.maximum(counts - order.discount, 0) + order.discount * kinds * found[n - 1 :]
-            found[n - 1 :] = np.where(seen, higher / np.where(seen, totals, 1), found[n - 1 :])
-        return found
+            higher = np.maximum(counts - order.discount, 0) + order.discount * kinds * smoothed[n - 1 :]
+            smoothed[n - 1 :] = np.where(seen, higher / np.where(seen, totals, 1), smoothed[n - 1 :])
+        return smoothed
 
 
 def _looked_up(keys: Codes, values: Floats, wanted: Codes) -> Floats:

@@ -94,10 +94,10 @@ class PaperModels(Instrument):
     def texts(self) -> dict[str, list[str]]:
         """Lines of each WikiText test set, and LAMBADA's passages as the lines of a text."""
         folder = self.session.settings.data_dir
-        found = {name: wikitext_lines(config, folder) for name, config in TEXTS.items()}
+        texts = {name: wikitext_lines(config, folder) for name, config in TEXTS.items()}
         if folder is not None:
-            return found | {"lambada": passages_of(folder / LAMBADA)}
-        return found | {"lambada": [row["text"] for row in hub_rows("EleutherAI/lambada_openai", "default", "test")]}
+            return texts | {"lambada": passages_of(folder / LAMBADA)}
+        return texts | {"lambada": [row["text"] for row in hub_rows("EleutherAI/lambada_openai", "default", "test")]}
 
     def raw_perplexity(self) -> float:
         """The dense model's on raw WikiText-2 under the Hugging Face protocol."""
@@ -176,18 +176,18 @@ class PaperModels(Instrument):
                 f"{self.session.decoder.model.config.vocab_size}; perplexities of different vocabularies cannot be "
                 "compared"
             )
-        found: Arrays = {"parameters": np.array([unique_parameters(model)])}
+        arrays: Arrays = {"parameters": np.array([unique_parameters(model)])}
         for text, lines in self.texts.items():
             score = perplexity(model, tokenizer, lines, KRONY)
-            found |= {
+            arrays |= {
                 f"{text} units": np.array([score.token, score.word, score.byte]),
                 f"{text} losses": score.losses,
                 f"{text} lengths": score.lengths,
             }
-        found["lambada"] = np.array([last_words(model, tokenizer, self.texts["lambada"]).accuracy])
+        arrays["lambada"] = np.array([last_words(model, tokenizer, self.texts["lambada"]).accuracy])
         pages = "".join(self.texts["wikitext-2"]).split("\n = ")[:PAGES]
         words = harness(model, tokenizer, [page for page in pages if page.strip()])
-        return found | {"lm_eval": np.array([words[name] for name in WIKITEXT])}
+        return arrays | {"lm_eval": np.array([words[name] for name in WIKITEXT])}
 
     def origin(self) -> Origin:
         """The session's model, scored under the paper's protocol."""

@@ -53,12 +53,12 @@ def harness(
         wrapped = wrapper(pretrained=model, tokenizer=tokenizer, batch_size=1)
         # An index of the harness's own tasks takes it half a minute to make, and none of them is asked for.
         index = TaskManager(include_defaults=False)
-        found: Any = evaluator.simple_evaluate(model=wrapped, tasks=tasks, bootstrap_iters=0, task_manager=index)
-    if found is None:
+        results: Any = evaluator.simple_evaluate(model=wrapped, tasks=tasks, bootstrap_iters=0, task_manager=index)
+    if results is None:
         raise InputError("lm-eval gave no result; it returns one in the main process only")
-    figures = {name: float(found["results"]["wikitext"][f"{name},none"]) for name in WIKITEXT}
+    figures = {name: float(results["results"]["wikitext"][f"{name},none"]) for name in WIKITEXT}
     if passages:
-        figures |= {f"lambada_{name}": float(found["results"]["lambada_openai"][f"{name},none"]) for name in LAMBADA}
+        figures |= {f"lambada_{name}": float(results["results"]["lambada_openai"][f"{name},none"]) for name in LAMBADA}
     return figures
 
 

@@ -123,9 +123,9 @@ def perplexity(
     text = protocol.join.join(lines)
     tokens = torch.tensor(tokenizer(text, add_special_tokens=protocol.opening, verbose=False)["input_ids"])
     windows = protocol.windows(tokens)
-    found = [token_losses(model, window[None])[0] for window in windows]
-    losses = np.array([float(loss.double().mean()) for loss in found])
-    lengths = np.array([float(len(loss)) for loss in found])
+    scored = [token_losses(model, window[None])[0] for window in windows]
+    losses = np.array([float(loss.double().mean()) for loss in scored])
+    lengths = np.array([float(len(loss)) for loss in scored])
     mean = float(losses.mean()) if protocol.mean_of_windows else float(losses @ lengths / lengths.sum())
     words, size = len(text.split()), len(text.encode())
     per_word, per_byte = mean * len(tokens) / words, mean * len(tokens) / size
@@ -166,10 +166,10 @@ def last_words(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, passa
         wanted = tokenizer(space + word, add_special_tokens=False)["input_ids"]
         tokens = torch.tensor([read + wanted], device=head.weight.device)
         hidden = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state[0, -len(wanted) - 1 : -1]
-        found = log_probabilities(head, hidden)
-        labels = torch.tensor(wanted, device=found.device)
-        losses.append(-float(found.gather(1, labels[:, None]).double().sum()))
-        correct.append(bool((found.argmax(-1) == labels).all()))
+        predictions = log_probabilities(head, hidden)
+        labels = torch.tensor(wanted, device=predictions.device)
+        losses.append(-float(predictions.gather(1, labels[:, None]).double().sum()))
+        correct.append(bool((predictions.argmax(-1) == labels).all()))
     return LastWords(float(np.mean(correct)), np.array(losses))
 
 

@@ -204,12 +204,12 @@ def _row(axes: Axes, place: int, row: Result, limits: tuple[float, float]) -> No
 def clipped(row: Result, limits: tuple[float, float]) -> list[tuple[float, str]]:
     """Arrowheads of a row that leaves the axis: place and matplotlib's marker."""
     low, high = limits
-    found = []
+    arrows = []
     if row.low is None or row.low < low:
-        found.append((low, "<"))
+        arrows.append((low, "<"))
     if row.high is None or row.high > high:
-        found.append((high, ">"))
-    return found
+        arrows.append((high, ">"))
+    return arrows
 
 
 def _names(axes: Axes, rows: Sequence[Result]) -> None:

@@ -56,25 +56,25 @@ class Trained:
     """Loss of pre-training, `[seeds, points]`."""
 
 
-def extras(found: Evidence) -> tuple[list[str], dict[str, Figure]]:
+def extras(evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
     """Sections and figures, those for which there is evidence."""
     figures = {}
     parts = []
-    if seeds := strips(found, SMALL_MODELS):
+    if seeds := strips(evidence, SMALL_MODELS):
         figures[SEEDS] = seeds
         parts.append(strips_section(SEEDS))
-    if curves := pretraining(found, SMALL_MODELS):
+    if curves := pretraining(evidence, SMALL_MODELS):
         figures[CURVES] = curves
         parts.append(
             f"## Pre-training\n\n![loss of span corruption, by claim]({CURVES})\n\nMean and range over "
             "seeds, and the mean at the end. Grey is the variant that most claims share."
         )
-    return [*parts, *tables(found, SMALL_MODELS), *_columns(found)], figures
+    return [*parts, *tables(evidence, SMALL_MODELS), *_columns(evidence)], figures
 
 
-def trained(found: Evidence, paper: Paper) -> dict[str, list[Trained]]:
+def trained(evidence: Evidence, paper: Paper) -> dict[str, list[Trained]]:
     """Variants of every claim that stands on trained models, each once a claim, with all its names."""
-    rows = sorted((row for row in found.rows.values() if _of(paper, row.claim)), key=lambda row: row.row)
+    rows = sorted((row for row in evidence.rows.values() if _of(paper, row.claim)), key=lambda row: row.row)
     claims: dict[str, dict[tuple[float, ...], Trained]] = {}
     for row in rows:
         for name, variant in (row.details.get("variants") or {}).items():
@@ -107,9 +107,9 @@ def common_of(claims: Mapping[str, list[Trained]]) -> tuple[float, ...]:
     return most if count > 1 else ()
 
 
-def strips(found: Evidence, paper: Paper) -> Figure | None:
+def strips(evidence: Evidence, paper: Paper) -> Figure | None:
     """Every seed's accuracy, a panel a claim; the common variant once and then as a line; None without any."""
-    claims = trained(found, paper)
+    claims = trained(evidence, paper)
     if not claims:
         return None
     common = common_of(claims)
@@ -154,9 +154,9 @@ def strips_section(name: str) -> str:
     )
 
 
-def pretraining(found: Evidence, paper: Paper) -> Figure | None:
+def pretraining(evidence: Evidence, paper: Paper) -> Figure | None:
     """Curves of pre-training, a panel a claim, over those of the common variant; None where none is on record."""
-    panels = _panels({c: [v for v in vs if v.curves] for c, vs in trained(found, paper).items()})
+    panels = _panels({c: [v for v in vs if v.curves] for c, vs in trained(evidence, paper).items()})
     if not panels:
         return None
     with mpl.rc_context(STYLE):
@@ -218,10 +218,10 @@ def _range_of(variants: list[Trained]) -> tuple[float, float]:
     return low - 0.08 * (high - low), high + 0.1 * (high - low)
 
 
-def tables(found: Evidence, paper: Paper) -> list[str]:
+def tables(evidence: Evidence, paper: Paper) -> list[str]:
     """Every variant over its seeds; empty without any."""
     lines = []
-    for claim, variants in trained(found, paper).items():
+    for claim, variants in trained(evidence, paper).items():
         for place, (name, variant) in enumerate(zip(labels_of(variants), variants, strict=True)):
             values = np.array(variant.accuracy)
             spread = f"{values.std(ddof=1):.2f}" if len(values) > 1 else "–"
@@ -234,13 +234,13 @@ def tables(found: Evidence, paper: Paper) -> list[str]:
         "## Every variant over its seeds\n\nPercent right. Means vote. A maximum grows with the spread: of five normal "
         "values it lies 1.16 standard deviations above\ntheir mean, so a method that is only less steady looks better "
         f"by it.\n\n{table(lines, headers)}",
-        *_printed(found, paper),
+        *_printed(evidence, paper),
     ]
 
 
-def _printed(found: Evidence, paper: Paper) -> list[str]:
+def _printed(evidence: Evidence, paper: Paper) -> list[str]:
     """The report's own differences beside the rows that stand for them."""
-    lines = [[row, PRINTED[row]] for row in PRINTED if row in found.rows and _of(paper, found.rows[row].claim)]
+    lines = [[row, PRINTED[row]] for row in PRINTED if row in evidence.rows and _of(paper, evidence.rows[row].claim)]
     if not lines:
         return []
     return [
@@ -249,8 +249,8 @@ def _printed(found: Evidence, paper: Paper) -> list[str]:
     ]
 
 
-def _columns(found: Evidence) -> list[str]:
-    row = found.rows.get("SL9-parameter-columns")
+def _columns(evidence: Evidence) -> list[str]:
+    row = evidence.rows.get("SL9-parameter-columns")
     if row is None or not row.details.get("columns"):
         return []
     lines = [

@@ -165,10 +165,10 @@ class SmallModels(Instrument):
         """The table that models are pre-trained on."""
         texts = self.vocabulary.tokens([document.text for document in self.documents])
         tokens = [token for text in texts for token in text]
-        found, _ = corrupted_table(
+        corrupted, _ = corrupted_table(
             torch.tensor(tokens), self.vocabulary, self.settings.input_length, seed=self.session.settings.seed
         )
-        return found
+        return corrupted
 
     @cached_property
     def rows(self) -> dict[str, Tensor]:
@@ -245,8 +245,8 @@ class SmallModels(Instrument):
         code = code_sha256((root_of(SmallModels.tuned), root_of(SmallModels.teacher_logits)))
         path = self.session.kept("teachers", f"{size} {self.settings} {self.origin().text_sha256} {code}.npy")
         path.parent.mkdir(parents=True, exist_ok=True)
-        found = cached_logits(path, len(rows), lambda part: logits_of(self.teacher(size), rows[part], length)[0])
-        return found.to(self.session.settings.device)
+        logits = cached_logits(path, len(rows), lambda part: logits_of(self.teacher(size), rows[part], length)[0])
+        return logits.to(self.session.settings.device)
 
     def measure(self, variant: Variant, seeds: int) -> Arrays:
         """Each seed's accuracy on the task and on its other distribution, and curves; NaN curves where a run failed."""

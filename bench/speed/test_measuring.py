@@ -71,12 +71,12 @@ def scoring_peak_bytes(context: int, width: int, vocabulary: int) -> int:
     """
     generator = torch.Generator().manual_seed(0)
     head = nn.Linear(width, vocabulary, bias=False).requires_grad_(False)
-    dense, found = torch.randn(2, context, width, generator=generator)
+    dense, compressed = torch.randn(2, context, width, generator=generator)
     labels = torch.arange(context)
-    compare(head, found[:1], dense[:1], labels[:1])  # libraries set up their threads
+    compare(head, compressed[:1], dense[:1], labels[:1])  # libraries set up their threads
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     before = _status("VmRSS")
-    compare(head, found, dense, labels)
+    compare(head, compressed, dense, labels)
     return _status("VmHWM") - before
 
 
@@ -152,8 +152,8 @@ def test_choosing_weights_against_a_sort(benchmark: Callable, shape: tuple[int, 
     """Exactly k of each group, against argsort."""
     scores = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     plain = seconds(lambda: sorted_mask(scores, shape[1] // 2), 3)
-    found = benchmark.pedantic(smallest, (scores, shape[1] // 2), rounds=5)
-    assert torch.equal(found, sorted_mask(scores, shape[1] // 2))
+    mask = benchmark.pedantic(smallest, (scores, shape[1] // 2), rounds=5)
+    assert torch.equal(mask, sorted_mask(scores, shape[1] // 2))
     benchmark.extra_info["times_faster_than_argsort"] = plain / benchmark.stats.stats.min
 
 

@@ -154,8 +154,8 @@ class Survey(Instrument):
             return passages_of(folder / LAMBADA)[:wanted]
         words = [str(self.session.decoder.tokenizer.decode(tokens)).split() for tokens in self.session.corpus.scored]
         starts = range(0, max(map(len, words)), PASSAGE_WORDS)
-        found = [" ".join(text[start : start + PASSAGE_WORDS]) for start in starts for text in words]
-        return [passage for passage in found if " " in passage][:wanted]
+        runs = [" ".join(text[start : start + PASSAGE_WORDS]) for start in starts for text in words]
+        return [passage for passage in runs if " " in passage][:wanted]
 
     @property
     def has_harness(self) -> bool:
@@ -206,12 +206,12 @@ class Survey(Instrument):
         started = time.perf_counter()
         with compressed(method, self.blocks, forward=decoder.hidden, batches=batches, keep=keep) as outcome:
             seconds = time.perf_counter() - started
-            found = self._scores(self._states(str(method)), dense)
+            scores = self._scores(self._states(str(method)), dense)
             if isinstance(method, GPTQ) and self.has_harness:
-                found |= {name: np.array(value) for name, value in self.harness().items()}
+                scores |= {name: np.array(value) for name, value in self.harness().items()}
         if keep is not None:
             shutil.rmtree(keep)
-        return found | _described(outcome) | {"seconds": np.array(seconds)}
+        return scores | _described(outcome) | {"seconds": np.array(seconds)}
 
     def _kept_blocks(self, method: Method, off_domain: bool) -> Path:
         """Where a run that is interrupted leaves the blocks it has done; those of an earlier session only to resume."""
@@ -224,8 +224,8 @@ class Survey(Instrument):
         return folder
 
     def _scores(self, states: Tensor, dense: Tensor) -> dict[str, Array]:
-        found = self.windows.against(self.session.decoder.head, states, dense)
-        tokens = {name: values.double().numpy() for name, values in found.items()}
+        divergences = self.windows.against(self.session.decoder.head, states, dense)
+        tokens = {name: values.double().numpy() for name, values in divergences.items()}
         means = {name: values.mean(1) for name, values in tokens.items()}
         return means | {"percentiles": np.percentile(tokens["kl"], PERCENTILES)}
 

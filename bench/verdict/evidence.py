@@ -151,37 +151,37 @@ def read(folder: Path) -> Evidence:
     Raises:
         DamagedRecord: the file is not text, or was written by a later version of the suite.
     """
-    path, found = folder / FILE, Evidence()
+    path, evidence = folder / FILE, Evidence()
     if not path.exists():
-        return found
+        return evidence
     try:
         content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DamagedRecord(f"{path} cannot be read ({error}); move it away, or restore it from git") from error
     for number, line in enumerate(content.split("\n"), 1):  # splitlines would cut JSON at U+2028
         if line.strip():
-            _take(found, number, line, path)
-    return found
+            _take(evidence, number, line, path)
+    return evidence
 
 
-def _take(found: Evidence, number: int, line: str, path: Path) -> None:
+def _take(evidence: Evidence, number: int, line: str, path: Path) -> None:
     try:
         entry = json.loads(line)
         kind = entry.pop("kind")
         if kind == "run":
             _check_format(entry, path)
-            found.runs[entry["run"]] = entry
+            evidence.runs[entry["run"]] = entry
         elif kind == "variant":
             variant = _variant(entry)
-            found.variants[variant.key] = variant
+            evidence.variants[variant.key] = variant
         elif kind == "row":
-            found.rows[entry["row"]] = _result(entry)
+            evidence.rows[entry["row"]] = _result(entry)
         else:
             raise KeyError(kind)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DamagedRecord):
             raise
-        found.damaged[number] = line
+        evidence.damaged[number] = line
 
 
 def _check_format(entry: dict[str, Any], path: Path) -> None:
@@ -268,15 +268,15 @@ def append(folder: Path, entry: Result | Variant | dict[str, Any]) -> None:
 def compact(folder: Path) -> None:
     """Rewrite a folder's record with the latest entry of every name, the runs they come from, and what is damaged."""
     with _lock(folder):
-        found = read(folder)
-        used = {entry.run for entry in (*found.rows.values(), *found.variants.values())}
+        evidence = read(folder)
+        used = {entry.run for entry in (*evidence.rows.values(), *evidence.variants.values())}
         entries: Iterable[Result | Variant | dict[str, Any]] = [
-            *(run for name, run in found.runs.items() if name in used),
-            *found.variants.values(),
-            *found.rows.values(),
+            *(run for name, run in evidence.runs.items() if name in used),
+            *evidence.variants.values(),
+            *evidence.rows.values(),
         ]
         beside = folder / f"{FILE}.part"
         with beside.open("w", encoding="utf-8") as file:
             file.writelines(map(line_of, entries))
-            file.writelines(f"{line}\n" for line in found.damaged.values())
+            file.writelines(f"{line}\n" for line in evidence.damaged.values())
         beside.replace(folder / FILE)

@@ -68,9 +68,9 @@ def _bca(curves: Array, resamples: int, rng: np.random.Generator) -> Interval:
     def statistic(which: NDArray[np.integer], axis: int = -1) -> Array:
         return log_growth(curves[which].mean(-2))
 
-    found = stats.bootstrap(
+    interval = stats.bootstrap(
         (np.arange(len(curves)),), statistic, vectorized=True, n_resamples=resamples, method="BCa", rng=rng
     ).confidence_interval
     value = float(log_growth(curves.mean(0)))
-    low, high = min(found.low, value), max(found.high, value)
+    low, high = min(interval.low, value), max(interval.high, value)
     return Interval(*np.exp([value, low, high]))

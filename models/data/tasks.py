@@ -64,13 +64,13 @@ def article_of_origin(documents: Sequence[Document], *, classes: int, seed: int,
     Raises:
         InputError: too few documents.
     """
-    found = sorted((sentences(document.text) for document in documents), key=len, reverse=True)[:classes]
-    if len(found) < classes or classes < 2:
+    articles = sorted((sentences(document.text) for document in documents), key=len, reverse=True)[:classes]
+    if len(articles) < classes or classes < 2:
         raise InputError(f"{len(documents)} documents cannot give {classes} classes of at least two")
     generator = np.random.default_rng(seed)
     train: list[Example] = []
     test: list[Example] = []
-    for number, article in enumerate(found):
+    for number, article in enumerate(articles):
         chosen = [article[i] for i in generator.permutation(len(article))[:most]]
         fifth = max(1, len(chosen) // 5)
         test += [(sentence, str(number)) for sentence in chosen[:fifth]]
@@ -94,8 +94,8 @@ def sentence_order(documents: Sequence[Document], *, shifted_documents: int, see
     near: list[Example] = []
     far: list[Example] = []
     for number, document in enumerate(documents):
-        found = sentences(document.text)
-        for first, second in zip(found[::2], found[1::2], strict=False):
+        parts = sentences(document.text)
+        for first, second in zip(parts[::2], parts[1::2], strict=False):
             swapped = bool(generator.integers(2))
             pair = (second, first) if swapped else (first, second)
             # The ends that meet are what tells, so they must survive the cut to the input's length.
@@ -168,15 +168,15 @@ def arithmetic(*, train: int, test: int, terms: int, largest: int, seed: int) ->
     seen: set[tuple[int, ...]] = set()
 
     def draw(count: int, terms: int) -> list[tuple[int, ...]]:
-        found: list[tuple[int, ...]] = []
+        sums: list[tuple[int, ...]] = []
         if (largest + 1) ** terms < 2 * (count + len(seen)):
             raise InputError(f"{count} different sums of {terms} numbers up to {largest} do not exist; ask for fewer")
-        while len(found) < count:
+        while len(sums) < count:
             numbers = tuple(generator.integers(0, largest + 1, terms).tolist())
             if numbers not in seen:
                 seen.add(numbers)
-                found.append(numbers)
-        return found
+                sums.append(numbers)
+        return sums
 
     def example(numbers: tuple[int, ...]) -> Example:
         return " + ".join(map(str, numbers)), str(sum(numbers) % 10)

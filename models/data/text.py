@@ -100,8 +100,8 @@ def _jsonl(path: Path, content: str) -> list[Document]:
 def _plain(name: str, content: str) -> list[Document]:
     if END_OF_TEXT in content:
         parts = content.split(END_OF_TEXT)
-    elif found := next((list(title.finditer(content)) for title in TITLES if title.search(content)), None):
-        starts = [match.start() for match in found]
+    elif headings := next((list(title.finditer(content)) for title in TITLES if title.search(content)), None):
+        starts = [match.start() for match in headings]
         parts = [content[a:b] for a, b in zip(starts, [*starts[1:], len(content)], strict=True)]
     else:
         parts = BLANK_LINES.split(content)

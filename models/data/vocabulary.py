@@ -43,6 +43,6 @@ def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(texts, trainer)
-    if (found := tokenizer.get_vocab_size()) != size:
-        raise ValueError(f"the text gives {found} tokens and not {size}; give more text or a smaller vocabulary")
+    if (actual := tokenizer.get_vocab_size()) != size:
+        raise ValueError(f"the text gives {actual} tokens and not {size}; give more text or a smaller vocabulary")
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END_OF_TEXT, bos_token=END_OF_TEXT)

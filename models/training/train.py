@@ -228,9 +228,9 @@ def _gradients(accelerator: Accelerator, model: nn.Module, parts: list[Tensor], 
         tokens += part.numel()
         mine = part[accelerator.process_index :: accelerator.num_processes].to(accelerator.device)
         with accelerator.autocast():
-            found = loss(model, mine) / len(parts)
-        accelerator.backward(found)
-        value += float(found.detach())
+            part_loss = loss(model, mine) / len(parts)
+        accelerator.backward(part_loss)
+        value += float(part_loss.detach())
     return value, tokens
 
 
@@ -266,8 +266,8 @@ class _Checkpoints:
         """The newest checkpoint."""
         if self.folder is None:
             return None
-        found = sorted(path for path in self.folder.glob("step-*") if (path / "history.json").is_file())
-        return found[-1] if found else None
+        checkpoints = sorted(path for path in self.folder.glob("step-*") if (path / "history.json").is_file())
+        return checkpoints[-1] if checkpoints else None
 
     def save(self, history: History) -> None:
         """Write aside, move into place, then drop the one before."""

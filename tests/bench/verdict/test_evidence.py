@@ -60,9 +60,9 @@ def test_arrays_come_back_bit_for_bit(values):
 def test_a_record_comes_back(tmp_path):
     for entry in (RUN, VARIANT, ROW):
         append(tmp_path, entry)
-    found = read(tmp_path)
-    assert found.rows == {"LC1-x": ROW} and found.runs == {"r": RUN}
-    (variant,) = found.variants.values()
+    evidence = read(tmp_path)
+    assert evidence.rows == {"LC1-x": ROW} and evidence.runs == {"r": RUN}
+    (variant,) = evidence.variants.values()
     assert variant.key == "long context, normal: curve" and replace(variant, arrays={}) == replace(VARIANT, arrays={})
     np.testing.assert_array_equal(variant.arrays["kl"], VARIANT.arrays["kl"])
 
@@ -74,8 +74,8 @@ def test_a_torn_last_line_harms_nothing_and_the_next_entry_is_whole(tmp_path):
     path.write_bytes(path.read_bytes() + line_of(replace(ROW, row="LC2-y")).encode()[:40])
     assert set(read(tmp_path).rows) == {"LC1-x"}
     append(tmp_path, replace(ROW, row="LC3-z"))
-    found = read(tmp_path)
-    assert set(found.rows) == {"LC1-x", "LC3-z"} and list(found.damaged) == [3]
+    evidence = read(tmp_path)
+    assert set(evidence.rows) == {"LC1-x", "LC3-z"} and list(evidence.damaged) == [3]
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_two_runs_at_once_lose_nothing(tmp_path):
         process.start()
     for process in processes:
         process.join(60)
-    found = read(tmp_path)
-    assert len(found.rows) == 40 and not found.damaged
+    evidence = read(tmp_path)
+    assert len(evidence.rows) == 40 and not evidence.damaged
 
 
 @pytest.mark.parametrize(
@@ -161,5 +161,5 @@ def test_evidence_over_a_record_takes_the_higher_effort_of_each_row():
 
 def test_what_json_cannot_hold_is_none(tmp_path):
     append(tmp_path, replace(ROW, high=math.inf, details={"curve": [1.0, math.nan]}))
-    found = read(tmp_path).rows["LC1-x"]
-    assert found.high is None and found.details == {"curve": [1.0, None]}
+    row = read(tmp_path).rows["LC1-x"]
+    assert row.high is None and row.details == {"curve": [1.0, None]}
