@@ -14,12 +14,12 @@ from bench.verdict.claims import CLAIMS, INSTRUMENTS
 COST_CLASSES = (1.0, 10.0, 60.0, 300.0)
 """Seconds at which a class of cost ends and the next begins."""
 SECONDS = pytest.StashKey[float]()
-"""Of an item: the seconds it is estimated to take, where the session knows better than its marker `cost(seconds)`."""
+"""Seconds that an item is estimated to take, where the session knows better than its marker `cost(seconds)`."""
 LISTING = "pytest bench --claims=list"
 
 
 def known_ids() -> dict[str, str]:
-    """Every claim, part and instrument that `--claims` takes, with its sentence."""
+    """Claims, parts and instruments that `--claims` takes, each with its sentence."""
     sentences = dict(INSTRUMENTS)
     for claim in CLAIMS.values():
         sentences[claim.id] = f"{claim.text} ({claim.paper.key}, {claim.place})"

@@ -41,7 +41,7 @@ COLOURS = {
     **dict.fromkeys(("not reproduced", "did not qualify"), "red"),
 }
 LOG_WIDTH = 120
-"""Of a line that goes to a file."""
+"""Width of a line that goes to a file."""
 
 
 def results_of(report: pytest.TestReport | pytest.CollectReport) -> list[Result]:

@@ -45,13 +45,13 @@ class Decoder:
     blocks: tuple[nn.Module, ...]
     """The decoder blocks, in order."""
     head: nn.Linear
-    """From final hidden states to logits; often the embedding matrix itself, and never compressed."""
+    """Output matrix, from final hidden states to logits; often the embedding matrix itself, and never compressed."""
     longest_context: int
     """Tokens."""
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """Device on which the model computes."""
         return self.head.weight.device
 
     def hidden(self, tokens: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ def check_finite(name: str, model: nn.Module) -> None:
 
 
 def _unpacked(folder: Path, name: str) -> dict[str, Any]:
-    """How a packed checkpoint is opened: with its weights at full width, as codes stand for them.
+    """Options that open a packed checkpoint: with its weights at full width, as codes stand for them.
 
     Opened packed, transformers expects zero points in another shape than compressed-tensors writes them in.
     """
@@ -193,7 +193,7 @@ def identity(name: str) -> str:
 
 
 def weight_bytes(name: str) -> int:
-    """What a model's weights take on disk: a `.gguf` file, or the safetensors of a folder.
+    """Bytes that a model's weights take on disk: a `.gguf` file, or the safetensors of a folder.
 
     Raises:
         InputError: no such model.
@@ -305,7 +305,7 @@ def _fingerprint(folder: Path) -> str:
 
 @torch.inference_mode()
 def _check_head(decoder: Decoder) -> None:
-    """Some architectures cap or scale logits after the head; measuring those from hidden states would be wrong."""
+    """Refuse architectures that cap or scale logits after the head: hidden states do not give those."""
     tokens = torch.arange(8, device=decoder.device)[None] % decoder.head.weight.shape[0]
     expected = decoder.model(input_ids=tokens, use_cache=False).logits
     logits = decoder.head(decoder.hidden(tokens))

@@ -34,7 +34,7 @@ class Vocabulary:
 
     @cached_property
     def size(self) -> int:
-        """All of them."""
+        """Number of all tokens."""
         return RESERVED + len(self.tokenizer) + self.sentinels
 
     @property
@@ -133,14 +133,14 @@ class TargetLoss:
     input_length: int
 
     def __call__(self, model: nn.Module, rows: Tensor) -> Tensor:
-        """Of a model on rows of a table."""
+        """Loss of a model on rows of a table."""
         logits, targets = logits_of(model, rows, self.input_length)
         return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD)
 
 
 @torch.no_grad()
 def exact_matches(model: nn.Module, rows: Tensor, input_length: int) -> np.ndarray:
-    """Whether the model would write each target to the token, bool `[examples]`.
+    """Matches, bool `[examples]`: true where the model would write the target to the token.
 
     Greedy writing gives the target exactly if every target token is the likeliest after those before it, so one pass
     with the targets in the decoder decides it.

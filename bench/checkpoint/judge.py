@@ -47,7 +47,7 @@ def check_same_tokens(dense: Decoder, compressed: Decoder) -> None:
 
 
 def held_bytes(model: nn.Module) -> int:
-    """What a model's parameters and buffers take in memory; tied ones count once."""
+    """Bytes of memory that a model's parameters and buffers take; tied ones count once."""
     tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
@@ -57,7 +57,7 @@ class Judged:
     """Two checkpoints on the same windows, `[documents, tokens - 1]` each."""
 
     tokens: dict[str, Array]
-    """By the names of `Predictions`."""
+    """Values by the names of `Predictions`."""
     edges: tuple[int, ...]
     """Positions at which the buckets of context begin, and the end."""
 
@@ -72,7 +72,7 @@ class Judged:
 
     @property
     def identical(self) -> bool:
-        """Whether the two predict the same everywhere, so that ratios of their divergences are 0/0."""
+        """True if the two predict the same everywhere, so that ratios of their divergences are 0/0."""
         return not self.tokens["kl"].any()
 
     def growth(self) -> Interval:
@@ -145,7 +145,7 @@ class Checkpoint(Instrument):
         return {name: (ours[name], dense[name]) for name in PROTOCOLS}
 
     def judged(self) -> Judged:
-        """Both models' predictions on the same windows."""
+        """Predictions of both models on the same windows."""
         kept = self.measured(f"{self.path} {self.compressed.sha256}", self._judge)
         return Judged({name: kept[name] for name in NAMES}, tuple(int(edge) for edge in kept["edges"]))
 
@@ -158,7 +158,7 @@ class Checkpoint(Instrument):
         return tokens | {"edges": np.array(edges(windows.tokens.shape[1] - 1))}
 
     def origin(self) -> Origin:
-        """Both models, and the text they are compared on."""
+        """Origin of the comparison: both models, and the text they are compared on."""
         (documents, tokens), dense = self.windows.tokens.shape, self.session.decoder
         protocol = f"windows of {tokens} tokens from each document's start, every token but the first"
         return replace(
@@ -169,7 +169,7 @@ class Checkpoint(Instrument):
 
 
 def edges(positions: int) -> tuple[int, ...]:
-    """Where buckets of positions begin, and the end: 32, 64, 128, ...; halves where there are too few for two of those.
+    """First position of each bucket, and the end: 32, 64, 128, ...; two halves where there are too few positions.
 
     A last bucket of fewer positions than half its neighbour's joins it.
     """

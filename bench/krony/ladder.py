@@ -39,23 +39,23 @@ NGRAM = 5
 CURVE_POINTS = 50
 """Means of a training curve that the evidence keeps."""
 AS_GOOD_AS_NEW = 4
-"""How often text can be read until new text would be clearly better (Muennighoff et al. 2023, abstract)."""
+"""Epochs after which new text would be clearly better than the same again (Muennighoff et al. 2023, abstract)."""
 
 
 @dataclass(frozen=True)
 class Qualification:
-    """Whether the teacher can tell students apart."""
+    """Ability of the teacher to tell students apart."""
 
     over_ngram: Interval
     """Perplexity of a 5-gram model over the teacher's."""
     over_half: Interval
     """Perplexity of a half-depth model trained from scratch on the same tokens over the teacher's."""
     doubt: str
-    """Empty where it can."""
+    """Reason why it cannot; empty where it can."""
 
 
 CLEARLY = 1.05
-"""What "clearly" asks of a half-depth model's perplexity over the teacher's."""
+"""Least ratio of a half-depth model's perplexity to the teacher's that counts as clearly worse."""
 
 
 class Ladder(Instrument):
@@ -99,7 +99,7 @@ class Ladder(Instrument):
         return self._training_tokens(tokens), [windows_of(text, shape.positions)[:per_document] for text in whole]
 
     def _training_tokens(self, tokens: Callable[[Document], Tensor]) -> Tensor:
-        """As many as the teacher reads, or fewer: what it never sees, no n-gram model counts."""
+        """Training tokens, at most as many as the teacher reads: n-gram models count only what it sees."""
         most = min(self.read, self.settings.text or self.read)
         parts, length = [], 0
         for document in self.documents[0]:
@@ -140,7 +140,7 @@ class Ladder(Instrument):
             )
 
     def _training_folder(self, name: str) -> Path:
-        """Where the checkpoints of a long training lie, by all that decides it."""
+        """Folder for the checkpoints of a long training, named by all that decides it."""
         code = code_sha256((root_of(Ladder._trained), root_of(Ladder._fresh)))
         what = f"{name} {self.settings} {self.text_sha256} {self.session.settings.seed} {code}"
         return self.session.kept("training", what)
@@ -177,12 +177,12 @@ class Ladder(Instrument):
 
     @property
     def base(self) -> Arrays:
-        """What the qualification rests on."""
+        """Losses that the qualification rests on, `[documents]` each."""
         return self.measured("base", self._base)
 
     @property
     def remedy(self) -> str:
-        """What would let a teacher discriminate that does not."""
+        """Advice for a teacher that does not discriminate."""
         if self.session.settings.effort == "thorough":
             return "give it more text (--text, --train-text), or train it longer: bench/krony/settings.py"
         return "train it longer: --effort=thorough"
@@ -258,7 +258,7 @@ class Ladder(Instrument):
         )
 
     def described(self, *students: Student) -> dict:
-        """Every seed's perplexity, sizes and training curves of some students, for the page."""
+        """Perplexity of every seed, sizes and training curves of some students, for the page."""
         shown = {}
         for student in students:
             runs = self.runs(student)
@@ -284,7 +284,7 @@ class Ladder(Instrument):
 
 
 def _ngram_loss(model: KneserNey, windows: Tensor) -> float:
-    """Over the same tokens as the transformer's: all but each window's first, with what the window holds before."""
+    """Mean loss over the tokens the transformer predicts: all but each window's first, given the window up to them."""
     text = windows.numpy()
     losses = -np.log(np.concatenate([model.probabilities(window)[1:] for window in text]))
     return float(losses.mean())

@@ -56,7 +56,7 @@ MODELS = {
 }
 SAVE_EVERY = 200
 PAGES = 20
-"""Of WikiText-2 that lm-eval reads."""
+"""Pages of WikiText-2 that lm-eval reads."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class PaperModels(Instrument):
         return datasets.load_from_disk(str(kept)).with_format("torch")
 
     def _decided(self, what: str) -> str:
-        """All that decides a training run or its tokens."""
+        """Description of everything that decides a training run or its tokens."""
         code = code_sha256((root_of(PaperModels._trained),))
         return f"{what} {self.settings} {self.session.model_sha256} {self.session.settings.data_dir} {code}"
 
@@ -152,7 +152,7 @@ class PaperModels(Instrument):
         return model.eval().requires_grad_(False)
 
     def scores(self, name: str) -> Scores:
-        """Of one of `MODELS`, or of `dense` and `peer`."""
+        """Scores of one of `MODELS`, or of `dense` or `peer`."""
         peer = f" {self.session.settings.peer}" if name == "peer" else ""
         kept = self.measured(f"{name}{peer}", partial(self._measure, name))
         perplexities = {}

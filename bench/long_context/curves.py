@@ -39,7 +39,7 @@ class Curve:
 
     contexts: tuple[int, ...]
     tokens: dict[str, Array]
-    """By the names of `Predictions`: `[documents, contexts, targets]`."""
+    """Values by the names of `Predictions`: `[documents, contexts, targets]`."""
     positions: Array
     """`[positions]` of the resolved view."""
     resolved: Array

@@ -26,7 +26,7 @@ from compress.quantization.rounding import RoundToNearest
 from compress.swap import Compression, compressed
 
 FLOOR_FACTOR = 10
-"""How many times the noise floor a divergence must be before anything is said of it."""
+"""Multiple of the noise floor that a divergence must reach before anything is said of it."""
 TAIL = RoundToNearest(3)
 """The variant whose per-token KL the simulated documents are made of."""
 
@@ -38,9 +38,9 @@ class Measured:
     method: str
     contexts: tuple[int, ...]
     means: dict[str, Array]
-    """By the names of `Predictions`, `[documents, contexts]`."""
+    """Means by the names of `Predictions`, `[documents, contexts]`."""
     positions: Array
-    """Of the position-resolved view, `[positions]`."""
+    """Positions of the position-resolved view, `[positions]`."""
     resolved: Array
     """KL at those positions, `[documents, positions]`."""
     summary: dict[str, float]

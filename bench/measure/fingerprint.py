@@ -82,7 +82,7 @@ class Code:
         return {key for route in routes for key in self.find(route)[0]}
 
     def reach(self, roots: Iterable[str]) -> set[Key]:
-        """Every definition that is named by the roots, by what they name, and so on."""
+        """Definitions that are named by the roots, by what they name, and so on."""
         waiting = [step for root in roots for step in self._start(root)]
         seen: set[tuple[Key, bool]] = set()
         while waiting:

@@ -17,14 +17,14 @@ LAMBADA = ("perplexity", "acc")
 
 
 def can_read(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the harness can read with a tokenizer: it starts every page from a BOS or EOS token."""
+    """True if the harness can read with a tokenizer: it starts every page from a BOS or EOS token."""
     return tokenizer.bos_token_id is not None or tokenizer.eos_token_id is not None
 
 
 def harness(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pages: Sequence[str], passages: Sequence[str] = ()
 ) -> dict[str, float]:
-    """What the harness makes of a model: `word_perplexity` and its like, and with passages `lambada_acc` and its like.
+    """Figures that the harness gives a model: `word_perplexity` and others, and with passages `lambada_acc` and others.
 
     The `wikitext` task's detokenizer, its count of words (of the text before detokenizing) and its rolling windows, and
     how `lambada_openai` parts a passage's last word from the rest, are the harness's.

@@ -24,19 +24,19 @@ Array = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a text becomes windows, and their losses one number."""
+    """Convention for perplexity: how a text becomes windows, and their losses one number."""
 
     name: str
     context: int
     """Tokens of a window; windows do not overlap, and a window's first token is only read."""
     mean_of_windows: bool
-    """Whether every window counts the same, however short the last one is; otherwise every token does."""
+    """True if every window counts the same, however short the last one is; otherwise every token does."""
     keep_tail: bool
-    """Whether the last, shorter window is scored."""
+    """True if the last, shorter window is scored."""
     join: str = "\n\n"
-    """Between the lines of the text."""
+    """Separator put between the lines of the text."""
     opening: bool = False
-    """Whether what the tokenizer puts before a text, such as OPT's BOS, is read."""
+    """True if what the tokenizer puts before a text, such as OPT's BOS, is read."""
 
     def __str__(self) -> str:
         averaged = "mean of window means" if self.mean_of_windows else "mean over tokens"
@@ -67,14 +67,14 @@ GPTQ_PROTOCOL = Protocol("gptq", 2048, mean_of_windows=False, keep_tail=False, o
 
 @dataclass(frozen=True)
 class Perplexity:
-    """What one protocol gives, in all three units, with each window's mean loss for an interval."""
+    """Perplexity under one protocol, in all three units, with each window's mean loss for an interval."""
 
     protocol: str
     token: float
     word: float
-    """Per whitespace-separated word of the text: exp(loss per token times tokens per word)."""
+    """Perplexity per whitespace-separated word of the text: exp(loss per token times tokens per word)."""
     byte: float
-    """Per UTF-8 byte; its binary logarithm is bits per byte."""
+    """Perplexity per UTF-8 byte; its binary logarithm is bits per byte."""
     losses: Array
     """Mean loss of each window, nats a token, `[windows]`."""
     lengths: Array
@@ -143,7 +143,7 @@ class LastWords:
     accuracy: float
     """The share of passages whose last word is the most likely continuation, token by token."""
     losses: Array
-    """Of each last word, summed over its tokens, nats, `[passages]`."""
+    """Loss of each last word, summed over its tokens, nats, `[passages]`."""
 
 
 @torch.inference_mode()

@@ -38,7 +38,7 @@ class Settings:
     """Simulated experiments for each scenario of the verdict engine's own calibration."""
     model: str = EMBEDDED
     text: Path | None = None
-    """None for the Wikipedia sample."""
+    """File of the user's text; None for the Wikipedia sample."""
     train_text: Path | None = None
     """More text to train models on, never scored."""
     data_dir: Path | None = None

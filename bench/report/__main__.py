@@ -33,7 +33,7 @@ def changes(old: Evidence, new: Evidence) -> list[str]:
 
 
 def stale_rows(evidence: Evidence) -> Mapping[str, str]:
-    """Why rows are of an earlier version, by name; by their fingerprints where the measuring side can tell."""
+    """Reasons why rows are of an earlier version, by name; by their fingerprints where the measuring side can tell."""
     try:
         return importlib.import_module("bench.measure.stale").stale_rows(evidence)
     except ModuleNotFoundError:

@@ -33,7 +33,7 @@ MARKERS = {Verdict.REPRODUCED.value: "o", Verdict.NOT_REPRODUCED.value: "s", Ver
 
 @dataclass(frozen=True)
 class Unit:
-    """What statistics of one panel have in common."""
+    """Unit that the statistics of one panel share."""
 
     name: str
     """Label of the axis."""
@@ -106,7 +106,7 @@ def panels_of(rows: Sequence[Result]) -> list[Panel]:
 
 
 def is_exact(row: Result) -> bool:
-    """Whether a row's number has no error."""
+    """True if a row's number has no error."""
     return row.low == row.value == row.high
 
 
@@ -227,6 +227,6 @@ def _names(axes: Axes, rows: Sequence[Result]) -> None:
 
 
 def _write(axes: Axes, text: str, at: tuple[float, int], **style: Any) -> None:
-    """Text beside a row: `at` is a fraction of the axis and the row's place."""
+    """Write text beside a row: `at` is a fraction of the axis and the row's place."""
     where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False}
     axes.annotate(text, at, **where, va="center", fontsize=8, **style)

@@ -1,4 +1,4 @@
-"""What the page of Krony-PT has beside its claims: the paper's tables beside ours, curves, spectra, arithmetic."""
+"""Further sections of Krony-PT's page: the paper's tables beside ours, curves, spectra, arithmetic."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CURVES, SPECTRA = "krony-loss-curves.png", "krony-spectra.png"
 COLUMNS = 4
 CROSS_ENTROPY = "cross-entropy, nats a token"
 OBJECTIVES = {"distilled": "weighted triple loss", "kngpt2": "weighted triple loss"}
-"""What students minimise other than cross-entropy, by a word in their names, where the record does not say."""
+"""Objectives of students other than cross-entropy, by a word in their names, where the record does not say."""
 PAPERS_NAME = {
     "half": "DistilGPT2",
     "81M": "Krony-PT-81M",
@@ -54,7 +54,7 @@ def gathered(evidence: Evidence, name: str) -> dict[str, Any]:
 
 
 def objective_of(name: str, student: Mapping[str, Any]) -> str:
-    """What a student minimises: its curve's quantity."""
+    """Objective that a student minimises: the quantity of its curve."""
     words = (quantity for word, quantity in OBJECTIVES.items() if word in name)
     return student.get("objective") or next(words, CROSS_ENTROPY)
 

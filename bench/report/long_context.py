@@ -1,4 +1,4 @@
-"""What the long-context page has beside its claims: growth of KL with context, KL along a pass, noise."""
+"""Further sections of the long-context page: growth of KL with context, KL along a pass, noise."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def parts_of(evidence: Evidence, claim: Claim) -> str:
 
 
 def why_not_run(claim: Claim) -> str:
-    """What a claim without any row waits for."""
+    """Reason why a claim has no row: what it waits for."""
     return NEEDS_RUN if claim.built else NOT_BUILT
 
 

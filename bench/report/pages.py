@@ -30,22 +30,22 @@ COLUMNS = ["row", "measured [95 % interval]", "accepted: verdict"]
 
 @dataclass(frozen=True)
 class View:
-    """What pages show: evidence, and how each row came there."""
+    """Evidence that pages show, and how each row came there."""
 
     evidence: Evidence
     recorded: frozenset[str] = frozenset()
     """Rows that were not measured in this folder but lie in the committed record."""
     stale: Mapping[str, str] = field(default_factory=dict)
-    """Why rows are of an earlier version, by name."""
+    """Reasons why rows are of an earlier version, by name."""
 
     def why_stale(self, row: Result) -> str:
-        """Why a row is of an earlier version; empty where it is of this one."""
+        """Reason why a row is of an earlier version; empty where it is of this one."""
         if row.verdict == Verdict.NOT_RUN.value:
             return ""
         return self.stale.get(row.row) or (EARLIER if row.variants is None else "")
 
     def why_recorded(self, row: Result) -> str:
-        """When a row of the record was measured; empty where it is this folder's own."""
+        """Note on when a row of the record was measured; empty where it is this folder's own."""
         if row.row not in self.recorded or row.verdict == Verdict.NOT_RUN.value:
             return ""
         started = str(self.evidence.runs.get(row.run, {}).get("started", ""))[:10]
@@ -67,7 +67,7 @@ class Footnotes:
         return f"[^{self.texts.index(text) + 1}]"
 
     def written(self) -> str:
-        """All notes, one a line."""
+        """Text of the notes, one a line."""
         return "\n".join(f"[^{number}]: {text.rstrip('.')}." for number, text in enumerate(self.texts, 1))
 
 

@@ -1,4 +1,4 @@
-"""What the page of the Berkeley report has beside its claims: every seed, its tables, parameter columns.
+"""Further sections of the Berkeley report's page: every seed, its tables, parameter columns.
 
 Plots and tables of seeds serve any paper whose rows stand on models that were trained several times.
 """
@@ -108,7 +108,7 @@ def common_of(claims: Mapping[str, list[Trained]]) -> tuple[float, ...]:
 
 
 def strips(evidence: Evidence, paper: Paper) -> Figure | None:
-    """Every seed's accuracy, a panel a claim; the common variant once and then as a line; None without any."""
+    """Plot of every seed's accuracy, a panel a claim; the common variant once and then as a line; None without any."""
     claims = trained(evidence, paper)
     if not claims:
         return None
@@ -219,7 +219,7 @@ def _range_of(variants: list[Trained]) -> tuple[float, float]:
 
 
 def tables(evidence: Evidence, paper: Paper) -> list[str]:
-    """Every variant over its seeds; empty without any."""
+    """Table of every variant over its seeds; empty without any."""
     lines = []
     for claim, variants in trained(evidence, paper).items():
         for place, (name, variant) in enumerate(zip(labels_of(variants), variants, strict=True)):

@@ -1,4 +1,4 @@
-"""What the survey's page has beside its claims: quality against real bytes, and every variant's figures."""
+"""Further sections of the survey's page: quality against real bytes, and every variant's figures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ INSTRUMENT = "survey"
 CEILING = 8.0
 """Perplexity over the dense model's beyond which a point is drawn at the upper edge."""
 LARGEST_EXPONENT = 700.0
-"""Of a number that a float can hold, about."""
+"""Largest exponent, about, whose power of e a float can hold."""
 PERCENTILES = ("50", "90", "99", "99.9")
 FAMILIES = (
     ("GPTQ", r"^gptq", VERMILLION, "o"),

@@ -56,7 +56,7 @@ def layered(own: Evidence, record: Evidence | None) -> tuple[Evidence, frozenset
 
 
 def rendered(view: View, name: str) -> dict[str, bytes]:
-    """Every page and plot by file name; a pure function of what is shown."""
+    """Pages and plots by file name; a pure function of what is shown."""
     texts, figures = {}, {}
     for paper in PAPERS:
         sections, own = EXTRAS[paper.key](view.evidence)

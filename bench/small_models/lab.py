@@ -44,12 +44,12 @@ DIVERGENCES: dict[str, Callable[..., Tensor]] = {"forward": soft_cross_entropy, 
 
 @dataclass(frozen=True)
 class Distilled:
-    """How a student is taught while it is fine-tuned (eq. 3.2)."""
+    """Distillation of a student while it is fine-tuned (eq. 3.2)."""
 
     teacher: str
     """One of `SIZES`."""
     alpha: float
-    """Of the loss on labels."""
+    """Weight of the loss on labels."""
     temperature: float
     divergence: str = "forward"
     """One of `DIVERGENCES`, or written: labels are what the teacher writes."""
@@ -61,9 +61,9 @@ class Variant:
 
     size: str
     shape: T5Shape | None = None
-    """None for the size's own."""
+    """Sizes of the network; None for those of `size`."""
     pretraining_factor: float = 1.0
-    """Times the protocol's steps."""
+    """Multiple of the protocol's steps of pre-training."""
     schedule: str | None = None
     warmup: int | None = None
     distilled: Distilled | None = None
@@ -114,7 +114,7 @@ class SmallModels(Instrument):
         self._teachers: dict[str, nn.Module] = {}
 
     def on(self, label: str, make: Callable[[], Task]) -> SmallModels:
-        """The same protocol and text with another task; pre-trained models are shared."""
+        """Instrument for another task, with this one's protocol, text and pre-trained models."""
         other = SmallModels(self.session, self.settings, label, lambda: (self.documents, make()))
         other._pretrained, other._curves = self._pretrained, self._curves
         return other
@@ -249,7 +249,7 @@ class SmallModels(Instrument):
         return logits.to(self.session.settings.device)
 
     def measure(self, variant: Variant, seeds: int) -> Arrays:
-        """Each seed's accuracy on the task and on its other distribution, and curves; NaN curves where a run failed."""
+        """Accuracy of each seed on the task and on its other distribution, and curves, NaN where a run failed."""
         return self.measured(f"{self.label}: {variant}, {seeds} seeds", partial(self._measure, variant, seeds))
 
     def _measure(self, variant: Variant, seeds: int) -> Arrays:
@@ -277,7 +277,7 @@ class SmallModels(Instrument):
         return 100 * float(self.measure(Variant("mini"), self.settings.seeds)["floor"][0])
 
     def described(self, variants: dict[str, tuple[Variant, int]]) -> dict:
-        """Every seed's accuracy, what failed, and curves of pre-training, for the page."""
+        """Accuracy of every seed, what failed, and curves of pre-training, for the page."""
         shown = {}
         for name, (variant, seeds) in variants.items():
             run = self.measure(variant, seeds)

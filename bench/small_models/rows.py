@@ -1,4 +1,4 @@
-"""How a row of the trained small models is settled: what the task must show first, what is kept of every seed."""
+"""Verdicts on the trained small models: what the task must show first, and what is kept of every seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BASELINE = Variant("mini")
 
 
 def doubt(small: SmallModels, *variants: Variant, teachers: bool = False) -> str:
-    """Why the task cannot tell models apart; empty where it can.
+    """Reason why the task cannot tell models apart; empty where it can.
 
     It is asked of the sizes involved as they are, without what is done to them: what a change does is the result.
     """

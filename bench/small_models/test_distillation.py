@@ -92,7 +92,7 @@ def _task_of(small: SmallModels, row: Row) -> Callable[[], Task]:
 
 
 def _on(request: pytest.FixtureRequest, small: SmallModels, label: str, make: Callable[[], Task]) -> SmallModels:
-    """The same protocol and text with another task, its pre-trained models shared."""
+    """Instrument for another task, made once, with the same protocol, text and pre-trained models."""
     return once(request, ("other", id(small), label), lambda: small.on(label, make))
 
 

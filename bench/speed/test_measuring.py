@@ -1,4 +1,4 @@
-"""What things cost, measured with pytest-benchmark against the plain way in the same process.
+"""Cost of measuring, timed with pytest-benchmark against the plain way in the same process.
 
 Ratios and memory go into `extra_info`, so `pytest bench/speed/test_measuring.py --benchmark-json=FILE` keeps them.
 """
@@ -90,7 +90,7 @@ def _status(name: str) -> int:
 def test_memory_does_not_grow_with_context(
     session: Session, benchmark: Callable, monkeypatch: pytest.MonkeyPatch, context: int
 ) -> None:
-    """What scoring takes beyond the model and its hidden states, with every token of the context scored."""
+    """Memory that scoring takes beyond the model and its hidden states, with every token of the context scored."""
     if context > 512 and session.settings.effort == "quick":
         pytest.skip("scoring 8,192 tokens takes half a minute; use --effort=normal")
     # What is freed goes back at once; else fragments of freed chunks, as many as chance has it, are counted as well.

@@ -1,4 +1,4 @@
-"""Every claim of the four papers: where it stands, what it says, and its parts. Identifiers are stable.
+"""Claims of the four papers: where each stands, what it says, and its parts. Identifiers are stable.
 
 A part is a sentence that can be true or false by itself. What measures it is declared as rows in the paper's folder.
 """
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Paper:
-    """One of the papers."""
+    """A paper whose claims are tested."""
 
     key: str
-    """Its folder under `bench/`."""
+    """Name of its folder under `bench/`."""
     title: str
     models: str
-    """What the paper measured on."""
+    """Models and text that the paper measured on."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Claim:
     parts: dict[str, str]
     """Sentences by letter."""
     built: bool = True
-    """Whether the suite has rows for it."""
+    """True if the suite has rows for it."""
 
 
 LONG_CONTEXT = Paper("long_context", "Evaluating Zero-Shot Long-Context LLM Compression", "LLaMA-2-7B-32K, WikiText")
@@ -45,7 +45,7 @@ INSTRUMENTS = {
     "VERDICTS": "Errors of the verdict engine, simulated with a known truth.",
     "CHECKPOINT": "A user's checkpoint against the dense model that it was made from.",
 }
-"""What the suite measures of itself, and of a user's checkpoint."""
+"""Instruments that measure the suite itself, and a user's checkpoint."""
 
 
 def _claim(paper: Paper, identifier: str, place: str, text: str, *, built: bool = True, **parts: str) -> Claim:

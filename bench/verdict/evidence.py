@@ -22,7 +22,7 @@ from bench.verdict.regions import Verdict
 
 FILE = "evidence.jsonl"
 FORMAT = 2
-"""Of the lines; 1 was that of 0.3.0, which kept no variants."""
+"""Version of the lines' format; 1 was that of 0.3.0, which kept no variants."""
 EFFORTS = ("quick", "normal", "thorough")
 Arrays = Mapping[str, Array]
 
@@ -33,7 +33,7 @@ class DamagedRecord(ValueError):
 
 @dataclass(frozen=True)
 class Origin:
-    """What a result was measured on."""
+    """Model, text and amounts that a result was measured on."""
 
     scale: str = ""
     effort: str = ""
@@ -45,7 +45,7 @@ class Origin:
     protocol: str = ""
     documents: int = 0
     tokens: int = 0
-    """Read by the model for this result."""
+    """Tokens that the model read for this result."""
     seed: int = 0
 
 
@@ -57,21 +57,21 @@ class Variant:
     instrument: str
     settings: dict[str, Any]
     settings_at: str
-    """Where the code keeps such settings, as `module:TABLE`; empty where they have no table."""
+    """Table in which the code keeps such settings, as `module:TABLE`; empty where they have no table."""
     roots: list[str]
-    """Where the code starts that decided the arrays, as `module:qualified name`."""
+    """Entry points of the code that decided the arrays, as `module:qualified name`."""
     code: str
     """Hash of all code that the roots reach."""
     origin: Origin
     arrays: dict[str, Array]
     label: str = ""
-    """Its short name, for pages."""
+    """Short name, for pages."""
     seconds: float = 0.0
     run: str = ""
 
     @property
     def key(self) -> str:
-        """Its name on record."""
+        """Name on record."""
         return f"{self.instrument}, {self.origin.effort}: {self.name}"
 
 
@@ -85,18 +85,18 @@ class Result:
     verdict: str
     control: bool = False
     doubt: str = ""
-    """Why the instrument may not judge; such a row does not vote where another of its part does."""
+    """Reason why the instrument may not judge; such a row does not vote where another of its part does."""
     reason: str = ""
-    """Why it is undecided or was not run, and what would decide it."""
+    """Reason why it is undecided or was not run, and what would decide it."""
     statistic: str = ""
     value: float | None = None
     low: float | None = None
     high: float | None = None
     accept_low: float | None = None
     accept_high: float | None = None
-    """None where the region is open."""
+    """Ends of the acceptance region; None where it is open."""
     because: str = ""
-    """Why the region lies where it does."""
+    """Reason why the region lies where it does."""
     scale: str = ""
     effort: str = ""
     model: str = ""
@@ -111,7 +111,7 @@ class Result:
     seconds: float = 0.0
     peak_bytes: int = 0
     details: dict[str, Any] = field(default_factory=dict)
-    """What plots and tables show."""
+    """Numbers that plots and tables show."""
     variants: list[str] | None = None
     """Keys of the variants that it was derived from; None for a row of 0.3.0, which kept none."""
     run: str = ""
@@ -128,7 +128,7 @@ class Evidence:
     """Text of the lines that are no entry, by number; kept as they are."""
 
     def over(self, other: Evidence) -> Evidence:
-        """Both together: of a row that both have, the one of higher effort, and of equal ones this one's."""
+        """Union of two records: of a row that both have, the one of higher effort, and of equal ones this one's."""
         rows = dict(other.rows)
         for name, row in self.rows.items():
             if name not in rows or outranks(row, rows[name]):
@@ -137,7 +137,7 @@ class Evidence:
 
 
 def outranks(new: Result, old: Result) -> bool:
-    """Whether a row may take another's place: it was run, and with no less effort."""
+    """True if a row may take another's place: it was run, and with no less effort."""
     if old.verdict == Verdict.NOT_RUN.value:
         return True
     if new.verdict == Verdict.NOT_RUN.value:

@@ -50,7 +50,7 @@ class Population:
 def rate_of_reproduced(
     population: Population, *, documents: int, truth: float, accept: Region, simulations: int, resamples: int, seed: int
 ) -> tuple[Interval, float]:
-    """How often the engine says "reproduced", with its exact binomial interval, and how often BCa would.
+    """Rate at which the engine says "reproduced", with its exact binomial interval, and the rate at which BCa would.
 
     The second number is what SciPy's BCa bootstrap would have said on the same draws, for comparison.
     """

@@ -15,7 +15,7 @@ from models.data.text import Document
 from models.errors import InputError
 
 Example = tuple[str, str]
-"""What is read and what is to be written."""
+"""Text that is read, and text that is to be written."""
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(])")
 SHORTEST_SENTENCE = 25
 """Characters; shorter ones are headings and initials."""
@@ -27,7 +27,7 @@ class Task:
 
     name: str
     labels: tuple[str, ...]
-    """Empty where any text may be an answer."""
+    """Answers that exist; empty where any text may be one."""
     train: list[Example]
     test: list[Example]
     shifted: list[Example]
@@ -56,7 +56,7 @@ def sentences(text: str) -> list[str]:
 
 
 def article_of_origin(documents: Sequence[Document], *, classes: int, seed: int, most: int = 400) -> Task:
-    """Which of the longest articles a sentence stands in: a number from 0.
+    """Task of telling which of the longest articles a sentence stands in: a number from 0.
 
     Sentences of an article are shuffled; a fifth is scored. Articles have at most `most` sentences each, so that labels
     are about as common.
@@ -79,7 +79,7 @@ def article_of_origin(documents: Sequence[Document], *, classes: int, seed: int,
 
 
 def sentence_order(documents: Sequence[Document], *, shifted_documents: int, seed: int) -> Task:
-    """Whether two neighbouring sentences are given in their order; other articles are the other distribution.
+    """Task of telling if two neighbouring sentences are in order; other articles are the other distribution.
 
     Raises:
         InputError: no document is left to learn from.
@@ -194,7 +194,7 @@ def arithmetic(*, train: int, test: int, terms: int, largest: int, seed: int) ->
 
 
 def with_rationales(task: Task, rationales: Sequence[str]) -> list[Example]:
-    """Both tasks of distilling step by step (Hsieh et al. 2023, §3.2): a prefix says which of them is asked.
+    """Examples of both tasks of distilling step by step (Hsieh et al. 2023, §3.2): a prefix says which is asked.
 
     Raises:
         ValueError: other numbers of examples and rationales.

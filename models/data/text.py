@@ -42,7 +42,7 @@ class Corpus:
     titles: tuple[str, ...]
     """Titles of the scored documents, in their order."""
     sha256: str
-    """Of all the text, so that a result can name what it was measured on."""
+    """Hash of all the text, so that a result can name what it was measured on."""
 
 
 def read_documents(path: Path) -> list[Document]:

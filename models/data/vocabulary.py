@@ -11,7 +11,7 @@ from models.data.text import END_OF_TEXT, Document
 
 BYTES = 256
 ENOUGH_CHARACTERS = 20_000_000
-"""Of training text, to choose a vocabulary by."""
+"""Characters of training text that are enough to choose a vocabulary by."""
 
 
 def enough_texts(documents: Iterable[Document]) -> list[str]:

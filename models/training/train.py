@@ -28,9 +28,9 @@ from models.errors import InputError
 from models.training.schedules import learning_rate_factor, scheduler
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
-"""From a model and tokens `[batch, context]` to a scalar."""
+"""Function from a model and tokens `[batch, context]` to a scalar."""
 Watch = Callable[[int, float], None]
-"""Told after every step of its tokens and its loss."""
+"""Function that is told after every step of its tokens and its loss."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Training:
     """Largest norm of the gradient."""
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.1
-    """On matrices; biases and norms have none."""
+    """Decay of matrices; biases and norms have none."""
     seed: int = 0
     precision: str = "no"
     """no (float32) or bf16."""
@@ -69,7 +69,7 @@ class Training:
 
 @dataclass
 class History:
-    """What a run left behind besides the model."""
+    """Record that a run leaves besides the model."""
 
     losses: list[float] = field(default_factory=list)
     """One a step, nats a token."""
@@ -115,7 +115,7 @@ def _order(windows: int, epoch: int, seed: int) -> np.ndarray:
 
 
 def batch_indices(windows: int, batch: int, step: int, seed: int) -> list[int]:
-    """Which windows a step reads: every epoch is a shuffle of all of them, of its own."""
+    """Indices of the windows that a step reads; every epoch has a shuffle of its own."""
     chosen: list[int] = []
     first = step * batch
     while len(chosen) < batch:
