@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.report import small_models
+from bench.report import seeds
 from bench.report.plots import (
     BLACK,
     BLUE,
@@ -99,10 +99,10 @@ def extras(evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
     known = variants_of(evidence)
     figures = {PLOT: _pareto(known)} if len(known) > 1 else {}
     parts = [_pareto_section()] if figures else []
-    if seeds := small_models.strips(evidence, SURVEY):
-        figures[SEEDS] = seeds
-        parts.append(small_models.strips_section(SEEDS))
-        parts.extend(small_models.tables(evidence, SURVEY))
+    if figure := seeds.strips(evidence, SURVEY):
+        figures[SEEDS] = figure
+        parts.append(seeds.strips_section(SEEDS))
+        parts.extend(seeds.tables(evidence, SURVEY))
     return [*parts, *_every_variant(known), *_harness(known)], figures
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from bench.conftest import Conclude
-from bench.small_models.lab import SmallModels, Variant
+from bench.small_models.lab import SmallModels
 from bench.small_models.settings import SIZES
+from bench.small_models.variants import Variant
 from bench.verdict.documents import Array, Interval
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row

@@ -9,8 +9,9 @@ import pytest
 
 from bench.conftest import Conclude, once
 from bench.parameters import parameters
-from bench.small_models.lab import Distilled, SmallModels, Variant
+from bench.small_models.lab import SmallModels
 from bench.small_models.rows import AHEAD, BASELINE, ROOM, ahead, settle, settle_ahead
+from bench.small_models.variants import Distilled, Variant
 from bench.verdict.documents import Array
 from bench.verdict.rows import Row
 from bench.verdict.seeds import contrast, difference

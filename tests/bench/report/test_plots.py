@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.report import forest, krony, long_context, small_models, survey
+from bench.report import forest, krony, long_context, seeds, survey
 from bench.report.plots import label_points, spread
 from bench.verdict.claims import SMALL_MODELS
 from tests.bench.report.synthetic import curves, evidence, result, scored, students, trained, variant
@@ -141,7 +141,7 @@ def test_the_variant_that_claims_share_is_drawn_once():
         result("SL2-skip", details=trained(baseline=(30, 34), without=(20, 21))),
         result("SL4-both", details=trained(baseline=(30, 34), both=(31, 33))),
     ]
-    figure = small_models.strips(evidence(*rows), SMALL_MODELS)
+    figure = seeds.strips(evidence(*rows), SMALL_MODELS)
     labels = [[tick.get_text() for tick in axes.get_yticklabels()] for axes in figure.get_axes()]
     assert labels == [["baseline", "without"], ["both"]]
 
@@ -151,5 +151,5 @@ def test_variants_of_one_name_are_told_apart_by_their_rows():
         result("SL2-skip", details=trained(without=(20, 21))),
         result("SL2-skip-encoder", details=trained(without=(24, 25))),
     ]
-    variants = small_models.trained(evidence(*rows), SMALL_MODELS)["SL2"]
-    assert small_models.labels_of(variants) == ["without (skip)", "without (skip-encoder)"]
+    variants = seeds.trained(evidence(*rows), SMALL_MODELS)["SL2"]
+    assert seeds.labels_of(variants) == ["without (skip)", "without (skip-encoder)"]

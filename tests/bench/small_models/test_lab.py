@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench.small_models.lab import Distilled, SmallModels, Variant
+from bench.small_models.lab import SmallModels
 from bench.small_models.rows import doubt, networks, of_protocol
 from bench.small_models.settings import PROTOCOLS, SIZES, SmallModelsSettings
 from bench.small_models.sources import documents_and_task
+from bench.small_models.variants import Distilled, Variant
 from models.data.tasks import counterfactual_nli, sst2
 from models.errors import InputError
 from models.t5 import NOTHING, TABLE_3_1, T5Shape, build
@@ -68,7 +69,7 @@ def test_a_soft_target_equal_to_the_teacher_keeps_it(small):
     teacher = small.teacher("mini")
     before = [value.clone() for value in teacher.parameters()]
     logits = small.teacher_logits("mini")
-    from bench.small_models.lab import DistilledLoss
+    from bench.small_models.variants import DistilledLoss
 
     loss = DistilledLoss(24, logits, Distilled("mini", 0.0, 2.0))
     loss(teacher.requires_grad_(True), small.rows["train"]).backward()
