@@ -20,7 +20,8 @@ from bench.verdict.conclude import exactly
 from bench.verdict.documents import Array, Interval, difference_ratio, growth
 from bench.verdict.evidence import Arrays, Origin
 from models.errors import InputError
-from models.load import Decoder, load, weight_bytes
+from models.load import Decoder, load
+from models.sources import weight_bytes
 
 PERCENTILES = (1, 5, 50, 90, 95, 99, 99.9)
 FIRST_BUCKET = 32

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.load import EMBEDDED
+from models.sources import EMBEDDED
 
 PAPER_MODEL = "togethercomputer/LLaMA-2-7B-32K"
 PAPER_GPT2 = "gpt2"

@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
-from models.load import load, weight_bytes
+from models.load import load
+from models.sources import weight_bytes
 from tests.bench.sessions import suite
 from tests.tiny_models import VOCABULARY, saved
 

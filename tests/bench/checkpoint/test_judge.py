@@ -18,8 +18,9 @@ from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup
 from compress.swap import apply
 from models.errors import InputError
-from models.load import load, weight_bytes
+from models.load import load
 from models.save import save_packed
+from models.sources import weight_bytes
 from tests.bench.sessions import suite
 
 

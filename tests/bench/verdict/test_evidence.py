@@ -1,15 +1,11 @@
 """The record: to full precision, whole after any interruption, and never replaced by less."""
 
-import json
 import math
 import multiprocessing
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 
 from bench.verdict.evidence import (
     FILE,
@@ -20,12 +16,10 @@ from bench.verdict.evidence import (
     Variant,
     append,
     compact,
-    decoded,
-    encoded,
-    line_of,
     outranks,
     read,
 )
+from bench.verdict.lines import line_of
 
 ROW = Result("LC1-x", "LC1", "a", "reproduced", value=1.0, low=0.9, high=1.1, effort="normal", variants=[], run="r")
 RUN = {"run": "r", "format": 2, "started": "now", "options": {}}
@@ -40,21 +34,6 @@ VARIANT = Variant(
     {"kl": np.array([[0.1, np.nan]], dtype=np.float32)},
     run="r",
 )
-
-FLOATS = st.sampled_from([np.float32, np.float64]).flatmap(
-    lambda dtype: npst.arrays(dtype, npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
-)
-WHOLE = npst.arrays(np.int64, npst.array_shapes(max_dims=2, max_side=4)) | npst.arrays(np.bool_, (3,))
-
-
-@given(FLOATS | WHOLE)
-def test_arrays_come_back_bit_for_bit(values):
-    """NaN, infinities, subnormals and negative zero among them."""
-    back = decoded(json.loads(json.dumps(encoded(values))))
-    assert back.dtype == values.dtype and back.shape == values.shape
-    np.testing.assert_array_equal(back, values)
-    if values.dtype.kind == "f":
-        assert np.array_equal(np.signbit(back[~np.isnan(back)]), np.signbit(values[~np.isnan(values)]))
 
 
 def test_a_record_comes_back(tmp_path):
