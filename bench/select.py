@@ -14,18 +14,18 @@ from bench.verdict.claims import CLAIMS, INSTRUMENTS
 COST_CLASSES = (1.0, 10.0, 60.0, 300.0)
 """Seconds at which a class of cost ends and the next begins."""
 SECONDS = pytest.StashKey[float]()
-"""Of an item: the seconds it is estimated to take, where the session knows better than its marker `cost(seconds)`."""
+"""Seconds that an item is estimated to take, where the session knows better than its marker `cost(seconds)`."""
 LISTING = "pytest bench --claims=list"
 
 
 def known_ids() -> dict[str, str]:
-    """Every claim, part and instrument that `--claims` takes, with its sentence."""
-    found = dict(INSTRUMENTS)
+    """Claims, parts and instruments that `--claims` takes, each with its sentence."""
+    sentences = dict(INSTRUMENTS)
     for claim in CLAIMS.values():
-        found[claim.id] = f"{claim.text} ({claim.paper.key}, {claim.place})"
+        sentences[claim.id] = f"{claim.text} ({claim.paper.key}, {claim.place})"
         if len(claim.parts) > 1:
-            found |= {claim.id + letter: sentence for letter, sentence in claim.parts.items()}
-    return found
+            sentences |= {claim.id + letter: sentence for letter, sentence in claim.parts.items()}
+    return sentences
 
 
 def listing() -> str:
@@ -73,8 +73,8 @@ def selected(items: Sequence[pytest.Item], wanted: str) -> tuple[list[pytest.Ite
 
 def unmeasured(items: Sequence[pytest.Item], wanted: str) -> list[str]:
     """Wanted claims and parts that no item measures."""
-    found = {name for item in items for name in _names(item)}
-    return [name for name in wanted_ids(wanted) if name not in found] if wanted else []
+    measured = {name for item in items for name in _names(item)}
+    return [name for name in wanted_ids(wanted) if name not in measured] if wanted else []
 
 
 def _of(item: pytest.Item) -> list[str]:
@@ -83,13 +83,13 @@ def _of(item: pytest.Item) -> list[str]:
 
 def _names(item: pytest.Item) -> set[str]:
     """Names that take an item in: LC3b is of LC3 as well; KP2a, of the claim's one part, is KP2."""
-    found: set[str] = set()
+    names: set[str] = set()
     for of in _of(item):
         claim = CLAIMS.get(of.rstrip("abcdefgh"))
-        found.add(of)
+        names.add(of)
         if claim is not None:
-            found |= {claim.id, *(claim.id + letter for letter in claim.parts if len(claim.parts) == 1)}
-    return found
+            names |= {claim.id, *(claim.id + letter for letter in claim.parts if len(claim.parts) == 1)}
+    return names
 
 
 def estimated_seconds(item: pytest.Item) -> float:

@@ -41,13 +41,13 @@ COLOURS = {
     **dict.fromkeys(("not reproduced", "did not qualify"), "red"),
 }
 LOG_WIDTH = 120
-"""Of a line that goes to a file."""
+"""Width of a line that goes to a file."""
 
 
 def results_of(report: pytest.TestReport | pytest.CollectReport) -> list[Result]:
     """Results that a report carries, the decisive one first."""
-    found = [Result(**entry) for entry in getattr(report, "evidence", None) or ()]
-    return sorted(found, key=lambda result: DECISIVE.index(result.verdict))
+    results = [Result(**entry) for entry in getattr(report, "evidence", None) or ()]
+    return sorted(results, key=lambda result: DECISIVE.index(result.verdict))
 
 
 def word_of(result: Result, report: pytest.TestReport) -> str:

@@ -39,7 +39,7 @@ class _Captured(Exception):
 
 
 def _no_cache(value: object) -> object:
-    """None for a cache of keys and values: the passes through a block would each add to it, and then see double."""
+    """Argument, None for a cache of keys and values: each pass through a block would add to it, and then see double."""
     return None if hasattr(value, "get_seq_length") else value
 
 

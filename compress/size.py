@@ -15,13 +15,13 @@ class Storage:
     weights: int
     """Number of weights they stand for."""
     value_bits: int
-    """For codes, or the values that were kept."""
+    """Bits for codes, or for the values that were kept."""
     scale_bits: int = 0
     zero_point_bits: int = 0
     mask_bits: int = 0
-    """For which weights were kept, or which groups have which precision."""
+    """Bits that say which weights were kept, or which groups have which precision."""
     held_bits: int = 0
-    """In memory now: simulated compression holds every weight at full width."""
+    """Bits in memory now: simulated compression holds every weight at full width."""
 
     @property
     def total_bits(self) -> int:

@@ -1,1 +1,1 @@
-"""What is compressed: models and text, fetched, verified and loaded. Knows nothing of compression."""
+"""Models and text, fetched, verified and loaded. Knows nothing of compression."""

@@ -21,16 +21,16 @@ VOCABULARY = 32_128
 
 @dataclass(frozen=True)
 class FeedForward:
-    """What stands between attention layers: T5's own network, a chain of matrices, or nothing.
+    """Network between attention layers: T5's own, a chain of matrices, or nothing.
 
     T5's own is two matrices with a ReLU between them. A chain is 0 to 3 matrices with nothing between, which is one
     matrix in another form: its widths inside are `expansion` times the model's.
     """
 
     matrices: int | None = None
-    """None for T5's own, 0 for nothing at all."""
+    """Length of the chain; None for T5's own network, 0 for nothing at all."""
     expansion: float = 4.0
-    """Of the widths inside a chain of two or three matrices."""
+    """Factor of the widths inside a chain of two or three matrices."""
     relu: bool = False
     """A ReLU after a single matrix."""
 
@@ -79,15 +79,15 @@ class T5Shape:
     encoder_feed_forward: FeedForward = OWN
     decoder_feed_forward: FeedForward = OWN
     buckets: int = 32
-    """Of relative positions."""
+    """Buckets of relative positions."""
 
     def with_feed_forward(self, encoder: FeedForward, decoder: FeedForward | None = None) -> T5Shape:
-        """The same with other feed-forward networks, in the encoder and (unless given) alike in the decoder."""
+        """Shape with other feed-forward networks; the decoder has the encoder's unless its own is given."""
         return replace(self, encoder_feed_forward=encoder, decoder_feed_forward=decoder or encoder)
 
     @property
     def attention_width(self) -> int:
-        """All heads' widths together."""
+        """Width of all heads together."""
         return self.heads * self.head_width
 
     def _feed_forward(self, kind: FeedForward) -> int:
@@ -96,7 +96,7 @@ class T5Shape:
         return sum(d_out * d_in for d_out, d_in in shapes) + norm
 
     def parameters(self, *, embeddings: bool = True) -> int:
-        """Of the whole model; the output matrix is the token embedding and counted once.
+        """Parameters of the whole model; the output matrix is the token embedding and counted once.
 
         Args:
             embeddings: whether the token embedding is counted.

@@ -34,7 +34,7 @@ class Vocabulary:
 
     @cached_property
     def size(self) -> int:
-        """All of them."""
+        """Number of all tokens."""
         return RESERVED + len(self.tokenizer) + self.sentinels
 
     @property
@@ -44,8 +44,8 @@ class Vocabulary:
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, without an end."""
-        found = self.tokenizer(list(texts), verbose=False, return_attention_mask=False)["input_ids"]
-        return [[token + RESERVED for token in text] for text in found]
+        encoded = self.tokenizer(list(texts), verbose=False, return_attention_mask=False)["input_ids"]
+        return [[token + RESERVED for token in text] for text in encoded]
 
     def text(self, tokens: Sequence[int]) -> str:
         """The text of tokens up to an end; sentinels and padding say nothing."""
@@ -122,8 +122,8 @@ def logits_of(model: nn.Module, rows: Tensor, input_length: int) -> tuple[Tensor
     # As a sum for each key: a mask of truth values is looked at by transformers, which vmap cannot do.
     mask = (inputs == PAD)[:, None, None, :].to(torch.float32) * torch.finfo(torch.float32).min
     before = torch.cat([torch.full_like(targets[:, :1], PAD), targets[:, :-1]], dim=1)
-    found = model(input_ids=inputs, attention_mask=mask, decoder_input_ids=before, use_cache=False)
-    return found.logits, targets
+    output = model(input_ids=inputs, attention_mask=mask, decoder_input_ids=before, use_cache=False)
+    return output.logits, targets
 
 
 @dataclass(frozen=True)
@@ -133,24 +133,24 @@ class TargetLoss:
     input_length: int
 
     def __call__(self, model: nn.Module, rows: Tensor) -> Tensor:
-        """Of a model on rows of a table."""
+        """Loss of a model on rows of a table."""
         logits, targets = logits_of(model, rows, self.input_length)
         return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD)
 
 
 @torch.no_grad()
 def exact_matches(model: nn.Module, rows: Tensor, input_length: int) -> np.ndarray:
-    """Whether the model would write each target to the token, bool `[examples]`.
+    """Matches, bool `[examples]`: true where the model would write the target to the token.
 
     Greedy writing gives the target exactly if every target token is the likeliest after those before it, so one pass
     with the targets in the decoder decides it.
     """
     model.eval()
-    found = []
+    matches = []
     for part in rows.split(EVALUATED):
         logits, targets = logits_of(model, part, input_length)
-        found.append(((logits.argmax(-1) == targets) | (targets == PAD)).all(-1))
-    return torch.cat(found).cpu().numpy()
+        matches.append(((logits.argmax(-1) == targets) | (targets == PAD)).all(-1))
+    return torch.cat(matches).cpu().numpy()
 
 
 @torch.no_grad()

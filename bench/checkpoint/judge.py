@@ -20,7 +20,8 @@ from bench.verdict.conclude import exactly
 from bench.verdict.documents import Array, Interval, difference_ratio, growth
 from bench.verdict.evidence import Arrays, Origin
 from models.errors import InputError
-from models.load import Decoder, load, weight_bytes
+from models.load import Decoder, load
+from models.sources import weight_bytes
 
 PERCENTILES = (1, 5, 50, 90, 95, 99, 99.9)
 FIRST_BUCKET = 32
@@ -47,7 +48,7 @@ def check_same_tokens(dense: Decoder, compressed: Decoder) -> None:
 
 
 def held_bytes(model: nn.Module) -> int:
-    """What a model's parameters and buffers take in memory; tied ones count once."""
+    """Bytes of memory that a model's parameters and buffers take; tied ones count once."""
     tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
@@ -57,7 +58,7 @@ class Judged:
     """Two checkpoints on the same windows, `[documents, tokens - 1]` each."""
 
     tokens: dict[str, Array]
-    """By the names of `Predictions`."""
+    """Values by the names of `Predictions`."""
     edges: tuple[int, ...]
     """Positions at which the buckets of context begin, and the end."""
 
@@ -72,7 +73,7 @@ class Judged:
 
     @property
     def identical(self) -> bool:
-        """Whether the two predict the same everywhere, so that ratios of their divergences are 0/0."""
+        """True if the two predict the same everywhere, so that ratios of their divergences are 0/0."""
         return not self.tokens["kl"].any()
 
     def growth(self) -> Interval:
@@ -82,7 +83,7 @@ class Judged:
     def columns(self) -> dict[str, float]:
         """The figures of llama.cpp's table, and the loss in both directions."""
         kl, change = self.tokens["kl"], np.exp(-self.tokens["loss"]) - np.exp(-self.tokens["dense_loss"])
-        found = {
+        figures = {
             "perplexity, dense": np.exp(self.tokens["dense_loss"].mean()),
             "perplexity": np.exp(self.tokens["loss"].mean()),
             "mean KL compressed‖dense": kl.mean(),
@@ -92,9 +93,9 @@ class Judged:
             "mean change of p(right)": change.mean(),
             "RMS change of p(right)": np.sqrt((change**2).mean()),
         }
-        found |= {f"{p:g} % percentile of KL": np.percentile(kl, p) for p in PERCENTILES if p >= 50}
-        found |= {f"{p:g} % percentile of change of p(right)": np.percentile(change, p) for p in PERCENTILES}
-        return {name: float(value) for name, value in found.items()}
+        figures |= {f"{p:g} % percentile of KL": np.percentile(kl, p) for p in PERCENTILES if p >= 50}
+        figures |= {f"{p:g} % percentile of change of p(right)": np.percentile(change, p) for p in PERCENTILES}
+        return {name: float(value) for name, value in figures.items()}
 
 
 class Checkpoint(Instrument):
@@ -145,7 +146,7 @@ class Checkpoint(Instrument):
         return {name: (ours[name], dense[name]) for name in PROTOCOLS}
 
     def judged(self) -> Judged:
-        """Both models' predictions on the same windows."""
+        """Predictions of both models on the same windows."""
         kept = self.measured(f"{self.path} {self.compressed.sha256}", self._judge)
         return Judged({name: kept[name] for name in NAMES}, tuple(int(edge) for edge in kept["edges"]))
 
@@ -153,12 +154,12 @@ class Checkpoint(Instrument):
         windows, dense, compressed = self.windows, self.session.decoder, self.compressed
         with self.session.progress.variant(self.path, 2 * windows.tokens.numel()) as advance:
             states = (windows.states(each.hidden, advance) for each in (compressed, dense))
-            found = windows.against(compressed.head, *states, dense_head=dense.head)
-        tokens = {name: values.double().numpy() for name, values in found.items()}
+            divergences = windows.against(compressed.head, *states, dense_head=dense.head)
+        tokens = {name: values.double().numpy() for name, values in divergences.items()}
         return tokens | {"edges": np.array(edges(windows.tokens.shape[1] - 1))}
 
     def origin(self) -> Origin:
-        """Both models, and the text they are compared on."""
+        """Origin of the comparison: both models, and the text they are compared on."""
         (documents, tokens), dense = self.windows.tokens.shape, self.session.decoder
         protocol = f"windows of {tokens} tokens from each document's start, every token but the first"
         return replace(
@@ -169,15 +170,15 @@ class Checkpoint(Instrument):
 
 
 def edges(positions: int) -> tuple[int, ...]:
-    """Where buckets of positions begin, and the end: 32, 64, 128, ...; halves where there are too few for two of those.
+    """First position of each bucket, and the end: 32, 64, 128, ...; two halves where there are too few positions.
 
     A last bucket of fewer positions than half its neighbour's joins it.
     """
     if positions < 3 * FIRST_BUCKET:
         return (0, positions // 2, positions)
-    found = [FIRST_BUCKET]
-    while 2 * found[-1] < positions:
-        found.append(2 * found[-1])
-    if positions - found[-1] < found[-1] // 4:
-        found.pop()
-    return (*found, positions)
+    starts = [FIRST_BUCKET]
+    while 2 * starts[-1] < positions:
+        starts.append(2 * starts[-1])
+    if positions - starts[-1] < starts[-1] // 4:
+        starts.pop()
+    return (*starts, positions)

@@ -28,25 +28,25 @@ def protocol_lines(session: Session, most: int | None) -> list[str]:
 
 
 def _first(lines: Sequence[str], tokenizer: PreTrainedTokenizerBase, left: int) -> list[str]:
-    found: list[str] = []
+    first: list[str] = []
     for line in lines:
         tokens = tokenizer(line, add_special_tokens=False, verbose=False)["input_ids"]
-        found.append(line if len(tokens) <= left else str(tokenizer.decode(tokens[:left])))
+        first.append(line if len(tokens) <= left else str(tokenizer.decode(tokens[:left])))
         left -= len(tokens)
         if left <= 0:
             break
-    return found
+    return first
 
 
 def scores(decoder: Decoder, lines: Sequence[str]) -> dict[str, Perplexity | str]:
     """A model's perplexity under each protocol, or why there is none."""
-    found: dict[str, Perplexity | str] = {}
+    perplexities: dict[str, Perplexity | str] = {}
     for name, protocol in PROTOCOLS.items():
         try:
-            found[name] = _score(decoder, lines, protocol)
+            perplexities[name] = _score(decoder, lines, protocol)
         except InputError as error:
-            found[name] = str(error)
-    return found
+            perplexities[name] = str(error)
+    return perplexities
 
 
 def _score(decoder: Decoder, lines: Sequence[str], protocol: Protocol) -> Perplexity:

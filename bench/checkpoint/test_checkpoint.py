@@ -53,7 +53,7 @@ def test_perplexity_of_the_checkpoint(checkpoint: Checkpoint, conclude: Conclude
 @pytest.mark.checkpoint
 @pytest.mark.parametrize("row", parameters(*UNDER))
 def test_perplexity_under_a_protocol(checkpoint: Checkpoint, conclude: Conclude, row: Row) -> None:
-    """What the papers' protocols make of the checkpoint, with an interval over their windows."""
+    """Perplexity of the checkpoint under the papers' protocols, with an interval over their windows."""
     protocol = PROTOCOLS[str(row.contestants[0])]
     compressed, dense = checkpoint.under[protocol.name]
     if isinstance(compressed, str) or isinstance(dense, str):
@@ -68,5 +68,5 @@ def test_perplexity_under_a_protocol(checkpoint: Checkpoint, conclude: Conclude,
 @pytest.mark.checkpoint
 @pytest.mark.parametrize("row", parameters(ALONG))
 def test_divergence_along_context(checkpoint: Checkpoint, conclude: Conclude, row: Row) -> None:
-    """Whether KL stays what it is as a window goes on (LC1's claim, LC3's reverse; one pass, positions that double)."""
+    """KL along a window: flat, as LC1 claims, or growing, as LC3 does (one pass, positions that double)."""
     conclude(row, checkpoint.judged().growth(), checkpoint, details=_details(checkpoint))

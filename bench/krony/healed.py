@@ -29,7 +29,7 @@ from models.training.train import train
 
 @dataclass(frozen=True)
 class Variant:
-    """How the real model is compressed; without a method every other block goes."""
+    """Compression of the real model; without a method every other block is removed."""
 
     method: KroneckerFactorisation | None
 
@@ -38,7 +38,7 @@ class Variant:
 
 
 class Healed(Instrument):
-    """Measures such variants; each is a copy of the model, so the session's own stays dense."""
+    """Measures variants of the real model; each is a copy of the model, so the session's own stays dense."""
 
     name: ClassVar[str] = "healed"
     settings_at: ClassVar[str] = "bench.krony.settings:healed_at"
@@ -55,7 +55,7 @@ class Healed(Instrument):
 
     @cached_property
     def segments(self) -> Tensor:
-        """What is scored, `[documents, tokens]`, from the start of each document that nothing calibrates on."""
+        """Scored tokens `[documents, tokens]`, from the start of each document that nothing calibrates on."""
         length = min(self.settings.tokens, *(len(document) for document in self.session.corpus.scored))
         return torch.stack([document[:length] for document in self.session.corpus.scored])
 
@@ -65,7 +65,7 @@ class Healed(Instrument):
         return list(torch.cat(self.session.calibration)[: self.settings.calibration].split(1))
 
     def is_mlp(self, _name: str, layer: nn.Linear) -> bool:
-        """Whether a layer is one of the MLP's: one of its sides is the MLP's width."""
+        """True for a layer of an MLP: one of its sides is the MLP's width."""
         return self.width in layer.weight.shape
 
     @cached_property
@@ -80,7 +80,7 @@ class Healed(Instrument):
 
     @cached_property
     def inputs(self) -> list[BlockInput]:
-        """What enters the first block when the calibration tokens are read."""
+        """Inputs of the first block when the calibration tokens are read."""
         decoder = self.session.decoder
         return block_inputs(decoder.hidden, decoder.blocks[0], self.batches)
 
@@ -171,11 +171,11 @@ class Healed(Instrument):
 
     def described(self, *variants: Variant) -> dict:
         """Numbers of variants for the page."""
-        found = {}
+        shown = {}
         for variant in variants:
             run = self.measure(variant)
             change = float((run["loss"] - run["dense_loss"]).mean())
-            found[str(variant)] = {
+            shown[str(variant)] = {
                 "parameters": int(run["parameters"][0]),
                 "dense_parameters": int(run["parameters"][1]),
                 "kl": float(run["kl"].mean()),
@@ -183,7 +183,7 @@ class Healed(Instrument):
                 "loss": float(run["loss"].mean()),
                 "errors": run["errors"].mean(0).round(4).tolist(),
             }
-        return {"variants": found, "no_context": float(self.measure(variants[0])["no_context"][0])}
+        return {"variants": shown, "no_context": float(self.measure(variants[0])["no_context"][0])}
 
 
 def _hidden(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,42 +19,25 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from bench.krony.ngram import KneserNey
+from bench.krony.qualification import NGRAM, Qualification, ngram_loss, qualification_of
 from bench.krony.settings import LadderSettings
 from bench.krony.students import Student
+from bench.krony.text import tokenized
 from bench.measure.fingerprint import code_sha256, root_of
 from bench.measure.instrument import Instrument
 from bench.measure.perplexity import token_losses
-from bench.verdict.documents import Array, Interval, crossed_ratio
+from bench.verdict.documents import Array
 from bench.verdict.evidence import Arrays, Origin
 from compress.distillation.losses import triple_loss
 from compress.factorisation.kronecker.method import trained_scalars
 from models.data.text import Document, text_sha256
-from models.data.vocabulary import enough_texts, train_tokenizer
-from models.errors import InputError
 from models.gpt2 import GPT2Shape, build, unique_parameters
 from models.training.train import History, Loss, Training, next_token_loss, train, windows_of
 
-NGRAM = 5
 CURVE_POINTS = 50
 """Means of a training curve that the evidence keeps."""
 AS_GOOD_AS_NEW = 4
-"""How often text can be read until new text would be clearly better (Muennighoff et al. 2023, abstract)."""
-
-
-@dataclass(frozen=True)
-class Qualification:
-    """Whether the teacher can tell students apart."""
-
-    over_ngram: Interval
-    """Perplexity of a 5-gram model over the teacher's."""
-    over_half: Interval
-    """Perplexity of a half-depth model trained from scratch on the same tokens over the teacher's."""
-    doubt: str
-    """Empty where it can."""
-
-
-CLEARLY = 1.05
-"""What "clearly" asks of a half-depth model's perplexity over the teacher's."""
+"""Epochs after which new text would be clearly better than the same again (Muennighoff et al. 2023, abstract)."""
 
 
 class Ladder(Instrument):
@@ -83,31 +65,8 @@ class Ladder(Instrument):
     @cached_property
     def text(self) -> tuple[Tensor, list[Tensor]]:
         """Training tokens `[tokens]` and each scored document's windows `[windows, context]`."""
-        shape, per_document = self.shape, self.settings.windows
-        tokenizer = train_tokenizer(enough_texts(self.documents[0]), shape.vocabulary)
-
-        def tokens(document: Document) -> Tensor:
-            return torch.tensor(tokenizer(document.text, verbose=False)["input_ids"])
-
-        need = per_document * shape.positions
-        whole = [found for found in map(tokens, self.documents[1]) if len(found) >= need]
-        if len(whole) < 2:
-            raise InputError(
-                f"{len(whole)} of {len(self.documents[1])} scored documents have the {need} tokens that "
-                f"{per_document} windows of {shape.positions} take; give longer documents"
-            )
-        return self._training_tokens(tokens), [windows_of(found, shape.positions)[:per_document] for found in whole]
-
-    def _training_tokens(self, tokens: Callable[[Document], Tensor]) -> Tensor:
-        """As many as the teacher reads, or fewer: what it never sees, no n-gram model counts."""
         most = min(self.read, self.settings.text or self.read)
-        parts, found = [], 0
-        for document in self.documents[0]:
-            if found >= most:
-                break
-            parts.append(tokens(document))
-            found += len(parts[-1])
-        return torch.cat(parts)[:most]
+        return tokenized(*self.documents, self.shape, windows=self.settings.windows, most=most)
 
     def _reads(self, training: Training) -> int:
         return training.steps * training.batch * self.shape.positions
@@ -140,7 +99,7 @@ class Ladder(Instrument):
             )
 
     def _training_folder(self, name: str) -> Path:
-        """Where the checkpoints of a long training lie, by all that decides it."""
+        """Folder for the checkpoints of a long training, named by all that decides it."""
         code = code_sha256((root_of(Ladder._trained), root_of(Ladder._fresh)))
         what = f"{name} {self.settings} {self.text_sha256} {self.session.settings.seed} {code}"
         return self.session.kept("training", what)
@@ -171,18 +130,18 @@ class Ladder(Instrument):
         return {
             "teacher": losses,
             "scratch": self.losses(scratch),
-            "ngram": np.array([_ngram_loss(ngram, windows) for windows in scored]),
+            "ngram": np.array([ngram_loss(ngram, windows) for windows in scored]),
             "tokens": np.array([history.tokens, len(training), unique_parameters(self.teacher)]),
         }
 
     @property
     def base(self) -> Arrays:
-        """What the qualification rests on."""
+        """Losses that the qualification rests on, `[documents]` each."""
         return self.measured("base", self._base)
 
     @property
     def remedy(self) -> str:
-        """What would let a teacher discriminate that does not."""
+        """Advice for a teacher that does not discriminate."""
         if self.session.settings.effort == "thorough":
             return "give it more text (--text, --train-text), or train it longer: bench/krony/settings.py"
         return "train it longer: --effort=thorough"
@@ -190,15 +149,7 @@ class Ladder(Instrument):
     @property
     def qualification(self) -> Qualification:
         """The teacher against an n-gram model and against half its depth, on the scored documents."""
-        base = {name: self.base[name][None] for name in ("teacher", "scratch", "ngram")}
-        ngram, half = (crossed_ratio(base[name], base["teacher"]) for name in ("ngram", "scratch"))
-        missing = []
-        if not ngram.low >= 1:
-            missing.append(f"a {NGRAM}-gram model's perplexity is {ngram} of the teacher's, needed ≥ 1")
-        if not half.low >= CLEARLY:
-            missing.append(f"a half-depth model's from scratch is {half}, needed ≥ {CLEARLY}")
-        doubt = f"the teacher does not discriminate ({'; '.join(missing)}); {self.remedy}"
-        return Qualification(ngram, half, doubt if missing else "")
+        return qualification_of(self.base, self.remedy)
 
     def measure(self, student: Student, seed: int = 0) -> Arrays:
         """Losses `[documents]` before and after training, the training curve, parameters and scalars of a student."""
@@ -258,7 +209,7 @@ class Ladder(Instrument):
         )
 
     def described(self, *students: Student) -> dict:
-        """Every seed's perplexity, sizes and training curves of some students, for the page."""
+        """Perplexity of every seed, sizes and training curves of some students, for the page."""
         shown = {}
         for student in students:
             runs = self.runs(student)
@@ -277,17 +228,10 @@ class Ladder(Instrument):
         teacher = self.teacher.to(tokens.device)  # type: ignore[arg-type]
         with torch.no_grad():
             wanted = teacher(input_ids=tokens, output_hidden_states=True)
-        found = model(input_ids=tokens, output_hidden_states=True)
-        logits = found.logits[:, :-1], wanted.logits[:, :-1]
+        output = model(input_ids=tokens, output_hidden_states=True)
+        logits = output.logits[:, :-1], wanted.logits[:, :-1]
         hard = functional.cross_entropy(logits[0].flatten(0, 1).float(), tokens[:, 1:].flatten())
-        return triple_loss(hard, logits, (found.hidden_states[-1], wanted.hidden_states[-1]))
-
-
-def _ngram_loss(model: KneserNey, windows: Tensor) -> float:
-    """Over the same tokens as the transformer's: all but each window's first, with what the window holds before."""
-    text = windows.numpy()
-    found = -np.log(np.concatenate([model.probabilities(window)[1:] for window in text]))
-    return float(found.mean())
+        return triple_loss(hard, logits, (output.hidden_states[-1], wanted.hidden_states[-1]))
 
 
 def unsteadiness(curve: Array) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 MOST_BITS = 63
-"""Of an n-gram packed into one integer."""
+"""Bits of an n-gram packed into one integer, at most."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class KneserNey:
             self.orders.insert(0, self._order(*counted))
 
     def _packed(self, tokens: Codes, n: int) -> Codes:
-        """Every n-gram as one integer, the oldest token highest, `[tokens - n + 1]`."""
+        """Codes of the n-grams, one integer each with the oldest token highest, `[tokens - n + 1]`."""
         packed = np.zeros(len(tokens) - n + 1, dtype=np.int64)
         for i in range(n):
             packed = (packed << self.bits) | tokens[i : len(tokens) - n + 1 + i]
@@ -74,9 +74,9 @@ class KneserNey:
         return _Order(grams, counts.astype(float), contexts, totals.astype(float), kinds.astype(float), float(discount))
 
     def probabilities(self, tokens: Codes) -> Floats:
-        """Of every token given up to `order - 1` before it; the first has none, `[tokens]`."""
+        """Probability of every token given up to `order - 1` before it; the first has none, `[tokens]`."""
         tokens = np.asarray(tokens, dtype=np.int64)
-        found = np.full(len(tokens), 1 / self.vocabulary)
+        smoothed = np.full(len(tokens), 1 / self.vocabulary)
         for n, order in enumerate(self.orders, 1):
             if len(tokens) < n:
                 break
@@ -85,9 +85,9 @@ class KneserNey:
             totals = _looked_up(order.contexts, order.totals, grams >> self.bits)
             kinds = _looked_up(order.contexts, order.kinds, grams >> self.bits)
             seen = totals > 0
-            higher = np.maximum(counts - order.discount, 0) + order.discount * kinds * found[n - 1 :]
-            found[n - 1 :] = np.where(seen, higher / np.where(seen, totals, 1), found[n - 1 :])
-        return found
+            higher = np.maximum(counts - order.discount, 0) + order.discount * kinds * smoothed[n - 1 :]
+            smoothed[n - 1 :] = np.where(seen, higher / np.where(seen, totals, 1), smoothed[n - 1 :])
+        return smoothed
 
 
 def _looked_up(keys: Codes, values: Floats, wanted: Codes) -> Floats:

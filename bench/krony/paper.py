@@ -56,7 +56,7 @@ MODELS = {
 }
 SAVE_EVERY = 200
 PAGES = 20
-"""Of WikiText-2 that lm-eval reads."""
+"""Pages of WikiText-2 that lm-eval reads."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ class PaperModels(Instrument):
     def texts(self) -> dict[str, list[str]]:
         """Lines of each WikiText test set, and LAMBADA's passages as the lines of a text."""
         folder = self.session.settings.data_dir
-        found = {name: wikitext_lines(config, folder) for name, config in TEXTS.items()}
+        texts = {name: wikitext_lines(config, folder) for name, config in TEXTS.items()}
         if folder is not None:
-            return found | {"lambada": passages_of(folder / LAMBADA)}
-        return found | {"lambada": [row["text"] for row in hub_rows("EleutherAI/lambada_openai", "default", "test")]}
+            return texts | {"lambada": passages_of(folder / LAMBADA)}
+        return texts | {"lambada": [row["text"] for row in hub_rows("EleutherAI/lambada_openai", "default", "test")]}
 
     def raw_perplexity(self) -> float:
         """The dense model's on raw WikiText-2 under the Hugging Face protocol."""
@@ -131,7 +131,7 @@ class PaperModels(Instrument):
         return datasets.load_from_disk(str(kept)).with_format("torch")
 
     def _decided(self, what: str) -> str:
-        """All that decides a training run or its tokens."""
+        """Description of everything that decides a training run or its tokens."""
         code = code_sha256((root_of(PaperModels._trained),))
         return f"{what} {self.settings} {self.session.model_sha256} {self.session.settings.data_dir} {code}"
 
@@ -152,7 +152,7 @@ class PaperModels(Instrument):
         return model.eval().requires_grad_(False)
 
     def scores(self, name: str) -> Scores:
-        """Of one of `MODELS`, or of `dense` and `peer`."""
+        """Scores of one of `MODELS`, or of `dense` or `peer`."""
         peer = f" {self.session.settings.peer}" if name == "peer" else ""
         kept = self.measured(f"{name}{peer}", partial(self._measure, name))
         perplexities = {}
@@ -176,18 +176,18 @@ class PaperModels(Instrument):
                 f"{self.session.decoder.model.config.vocab_size}; perplexities of different vocabularies cannot be "
                 "compared"
             )
-        found: Arrays = {"parameters": np.array([unique_parameters(model)])}
+        arrays: Arrays = {"parameters": np.array([unique_parameters(model)])}
         for text, lines in self.texts.items():
             score = perplexity(model, tokenizer, lines, KRONY)
-            found |= {
+            arrays |= {
                 f"{text} units": np.array([score.token, score.word, score.byte]),
                 f"{text} losses": score.losses,
                 f"{text} lengths": score.lengths,
             }
-        found["lambada"] = np.array([last_words(model, tokenizer, self.texts["lambada"]).accuracy])
+        arrays["lambada"] = np.array([last_words(model, tokenizer, self.texts["lambada"]).accuracy])
         pages = "".join(self.texts["wikitext-2"]).split("\n = ")[:PAGES]
         words = harness(model, tokenizer, [page for page in pages if page.strip()])
-        return found | {"lm_eval": np.array([words[name] for name in WIKITEXT])}
+        return arrays | {"lm_eval": np.array([words[name] for name in WIKITEXT])}
 
     def origin(self) -> Origin:
         """The session's model, scored under the paper's protocol."""

@@ -17,9 +17,9 @@ class Factorisation:
 
     first: tuple[int, int]
     parameters: int
-    """Of one factorised weight, as printed."""
+    """Parameters of one factorised weight, as printed."""
     model_size: int
-    """As printed."""
+    """Parameters of the whole model, as printed."""
     name: str = ""
 
 

@@ -1,4 +1,4 @@
-"""How much of Krony-PT is trained and measured at each scale and effort."""
+"""Settings of Krony-PT's experiments: how much is trained and measured at each scale and effort."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class LadderSettings:
     save_every: int = 0
     """Steps between the teacher's checkpoints."""
     dropout: float = 0.0
-    """Of the teacher and of what is trained from scratch, where they read text more than four times."""
+    """Dropout of the teacher and of models trained from scratch, if they read their text more than four times."""
     text: int | None = None
     """The most tokens of text that all train on; None for as many as the teacher reads."""
 
 
 @dataclass(frozen=True)
 class HealedSettings:
-    """How the real model's factorised MLPs are fitted and healed."""
+    """Fitting and healing of the real model's factorised MLPs."""
 
     calibration: int
     """Sequences of the lab's calibration text that fit and heal."""
@@ -41,7 +41,7 @@ class HealedSettings:
     tokens: int
     """Scored tokens of a document."""
     blocks: int | None = None
-    """How many of the first blocks are compressed; None for all."""
+    """Number of first blocks that are compressed; None for all."""
     end_to_end: Training | None = None
     """Training of the whole compressed model on the calibration text after that, where a GPU makes it possible."""
 

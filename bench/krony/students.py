@@ -16,7 +16,7 @@ from models.gpt2 import every_other_layer
 from models.load import find_blocks, mlp_width
 
 STEADY = 4
-"""How many times smaller the batch of the unsteady run is."""
+"""Factor by which the unsteady run's batch is smaller."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Student:
 
     name: str
     method: KroneckerFactorisation | None = None
-    """Of the MLP weights; None leaves them."""
+    """Factorisation of the MLP weights; None leaves them."""
     half: bool = False
-    """Every other layer goes, as in DistilGPT2."""
+    """Removal of every other layer, as in DistilGPT2."""
     odd_layers: bool = False
-    """Only blocks 1, 3, 5, ... are factorised, and the embedding too, with an output matrix of its own."""
+    """Factorisation of blocks 1, 3, 5, ... alone, and of the embedding, with an output matrix of its own."""
     distilled: bool = False
     """Trained with DistilBERT's three losses rather than on the text alone."""
     schedule: str = "constant"

@@ -14,7 +14,8 @@ import pytest
 
 from bench.conftest import Conclude
 from bench.krony.healed import Healed, Variant
-from bench.krony.ladder import CLEARLY, Ladder, unsteadiness
+from bench.krony.ladder import Ladder, unsteadiness
+from bench.krony.qualification import CLEARLY
 from bench.krony.students import FOUR, MANY_SMALL, P81, P95, STUDENTS, Student
 from bench.parameters import parameters
 from bench.verdict.documents import crossed_ratio, difference_ratio, mean

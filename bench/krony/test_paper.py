@@ -23,7 +23,7 @@ pytestmark = pytest.mark.paper
 ORDER = (*TEXTS, "lambada")
 HUGGINGFACE_GPT2, KNOWN = 29.94, 0.003
 DENSE_TOLERANCE, TRAINED_TOLERANCE = 0.005, 0.05
-"""Of a printed perplexity: rounding and library versions; another run of the same training."""
+"""Tolerances of a printed perplexity: for rounding and library versions; for another run of the same training."""
 PRINTED = {
     "dense": ("KP4a", "GPT2", DENSE_TOLERANCE),
     "peer": ("KP4a", "DistilGPT2", DENSE_TOLERANCE),

@@ -39,7 +39,7 @@ class Curve:
 
     contexts: tuple[int, ...]
     tokens: dict[str, Array]
-    """By the names of `Predictions`: `[documents, contexts, targets]`."""
+    """Values by the names of `Predictions`: `[documents, contexts, targets]`."""
     positions: Array
     """`[positions]` of the resolved view."""
     resolved: Array
@@ -84,19 +84,19 @@ def hidden_states(
     return HiddenStates(by_context, last[:, : len(resolved)])
 
 
-def curve(decoder: Decoder, windows: PairedWindows, dense: HiddenStates, found: HiddenStates) -> Curve:
+def curve(decoder: Decoder, windows: PairedWindows, dense: HiddenStates, variant: HiddenStates) -> Curve:
     """Compare a variant's hidden states with the dense model's at every scored position."""
     labels = windows.labels()
     rows: dict[str, list[Array]] = {name: [] for name in NAMES}
     for context in windows.contexts:
-        for name, values in _compare(decoder, found.by_context[context], dense.by_context[context], labels).items():
+        for name, values in _compare(decoder, variant.by_context[context], dense.by_context[context], labels).items():
             rows[name].append(values)
-    resolved = _compare(decoder, found.resolved, dense.resolved, windows.resolved_labels())["kl"]
+    resolved = _compare(decoder, variant.resolved, dense.resolved, windows.resolved_labels())["kl"]
     tokens = {name: np.stack(values, axis=1) for name, values in rows.items()}
     return Curve(windows.contexts, tokens, windows.resolved().numpy(), resolved)
 
 
-def _compare(decoder: Decoder, found: Tensor, dense: Tensor, labels: Tensor) -> dict[str, Array]:
+def _compare(decoder: Decoder, variant: Tensor, dense: Tensor, labels: Tensor) -> dict[str, Array]:
     """Predictions at hidden states `[documents, positions, width]`, each as `[documents, positions]`."""
-    result = compare(decoder.head, found.flatten(0, 1), dense.flatten(0, 1), labels.flatten())
+    result = compare(decoder.head, variant.flatten(0, 1), dense.flatten(0, 1), labels.flatten())
     return {name: getattr(result, name).view(labels.shape).numpy() for name in NAMES}

@@ -26,7 +26,7 @@ from compress.quantization.rounding import RoundToNearest
 from compress.swap import Compression, compressed
 
 FLOOR_FACTOR = 10
-"""How many times the noise floor a divergence must be before anything is said of it."""
+"""Multiple of the noise floor that a divergence must reach before anything is said of it."""
 TAIL = RoundToNearest(3)
 """The variant whose per-token KL the simulated documents are made of."""
 
@@ -38,9 +38,9 @@ class Measured:
     method: str
     contexts: tuple[int, ...]
     means: dict[str, Array]
-    """By the names of `Predictions`, `[documents, contexts]`."""
+    """Means by the names of `Predictions`, `[documents, contexts]`."""
     positions: Array
-    """Of the position-resolved view, `[positions]`."""
+    """Positions of the position-resolved view, `[positions]`."""
     resolved: Array
     """KL at those positions, `[documents, positions]`."""
     summary: dict[str, float]
@@ -91,10 +91,10 @@ class LongContext(Instrument):
         return Measured(str(method), contexts, means, kept["positions"], kept["resolved"], summary)
 
     def _measure(self, method: Method) -> Arrays:
-        found, summary = self._curve(method)
-        self._tokens[repr(method)] = found.tokens["kl"]
-        means = {name: found.by_document(name) for name in found.tokens}
-        own = {"contexts": np.array(found.contexts), "positions": found.positions, "resolved": found.resolved}
+        measured, summary = self._curve(method)
+        self._tokens[repr(method)] = measured.tokens["kl"]
+        means = {name: measured.by_document(name) for name in measured.tokens}
+        own = {"contexts": np.array(measured.contexts), "positions": measured.positions, "resolved": measured.resolved}
         return own | means | {f"summary_{name}": np.array(value) for name, value in summary.items()}
 
     def _curve(self, method: Method) -> tuple[Curve, dict[str, float]]:
@@ -107,9 +107,9 @@ class LongContext(Instrument):
             compressed(method, decoder.blocks, forward=decoder.hidden, batches=batches, model=decoder.model) as outcome,
         ):
             states = hidden_states(decoder, self.windows, advance=advance)
-            found = curve(decoder, self.windows, dense, states)
+            measured = curve(decoder, self.windows, dense, states)
         cost = {"seconds": time.perf_counter() - started, "peak_bytes": float(self._peak())}
-        return found, {**_summary(outcome), **cost}
+        return measured, {**_summary(outcome), **cost}
 
     def _peak(self) -> int:
         if self.settings.device != "cpu":
@@ -169,7 +169,7 @@ class LongContext(Instrument):
         if repr(TAIL) not in self._tokens:
             self._tokens[repr(TAIL)] = self._curve(TAIL)[0].tokens["kl"]
         tokens = self._tokens[repr(TAIL)]
-        found, bca = rate_of_reproduced(
+        rate, bca = rate_of_reproduced(
             Population.of(tokens),
             documents=len(tokens),
             truth=truth,
@@ -178,7 +178,7 @@ class LongContext(Instrument):
             resamples=self.settings.resamples,
             seed=self.settings.seed + zlib.crc32(name.encode()),
         )
-        return {"rate": np.array([found.value, found.low, found.high, bca])}
+        return {"rate": np.array([rate.value, rate.low, rate.high, bca])}
 
     def doubt(self, *variants: Measured) -> str:
         """Reason why these variants cannot be judged: near the noise floor, or forgetting is not seen."""
@@ -208,8 +208,8 @@ class LongContext(Instrument):
         }
 
     def _triple(self, values: Array) -> list[float]:
-        found = mean(values, resamples=self.settings.resamples)
-        return [found.value, found.low, found.high]
+        interval = mean(values, resamples=self.settings.resamples)
+        return [interval.value, interval.low, interval.high]
 
 
 def _summary(outcome: Compression) -> dict[str, float]:

@@ -114,7 +114,7 @@ POWER = [
 
 @pytest.mark.parametrize("row", parameters(*FALSE))
 def test_false_reproduced_is_rare(long_context: LongContext, conclude: Conclude, row: Row) -> None:
-    """Where a claim is false, at its very boundary, at most 5 % of experiments call it reproduced."""
+    """A false claim, at its very boundary, is called reproduced in at most 5 % of experiments."""
     scenario = str(row.contestants[0])
     truth, accept = SCENARIOS[scenario]
     simulations = FALSE_RATE_FACTOR * long_context.settings.simulations
@@ -125,7 +125,7 @@ def test_false_reproduced_is_rare(long_context: LongContext, conclude: Conclude,
 
 @pytest.mark.parametrize("row", parameters(*POWER))
 def test_power_is_known(long_context: LongContext, conclude: Conclude, row: Row) -> None:
-    """Where a claim is true, how often it is called reproduced; the clearest truth must mostly be seen."""
+    """Rate at which a true claim is called reproduced; the clearest truth must mostly be seen."""
     name = str(row.contestants[0])
     accept, truths, clearest = POWERS[name]
     simulations = long_context.settings.simulations

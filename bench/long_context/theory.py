@@ -76,9 +76,9 @@ def attention_noise(decoder: Decoder, windows: PairedWindows) -> dict[str, Array
     positions = [FIRST_ROW << i for i in range((length // FIRST_ROW).bit_length()) if FIRST_ROW << i <= length]
     rows = []
     for segment in windows.segments[:, :length]:
-        with _attention_rows(decoder, [position - 1 for position in positions]) as found:
+        with _attention_rows(decoder, [position - 1 for position in positions]) as variances:
             decoder.hidden(segment[None])
-        rows.append(torch.stack(found).mean(0).cpu().numpy())
+        rows.append(torch.stack(variances).mean(0).cpu().numpy())
     return {"positions": np.array(positions), "variances": np.array(rows, dtype=np.float64)}
 
 
@@ -86,13 +86,13 @@ def attention_noise(decoder: Decoder, windows: PairedWindows) -> dict[str, Array
 def _attention_rows(decoder: Decoder, positions: list[int]) -> Iterator[list[Tensor]]:
     """While open, each layer's forward adds the noise variance at those positions, meaned over heads."""
     before = decoder.model.config._attn_implementation or "eager"
-    found: list[Tensor] = []
+    variances: list[Tensor] = []
 
     def read(_module: nn.Module, _args: tuple, output: object) -> None:
         if isinstance(output, tuple) and len(output) > 1 and isinstance(output[1], Tensor):
             weights = output[1][0, :, positions].double()  # [heads, positions, keys]
             variance = weights.square() + (weights * (1 - weights)).square()
-            found.append(variance.sum(-1).mean(0))
+            variances.append(variance.sum(-1).mean(0))
 
     hooks = [
         module.register_forward_hook(read)
@@ -102,10 +102,10 @@ def _attention_rows(decoder: Decoder, positions: list[int]) -> Iterator[list[Ten
     ]
     decoder.model.set_attn_implementation("eager")
     try:
-        yield found
+        yield variances
     finally:
         decoder.model.set_attn_implementation(before)
         for hook in hooks:
             hook.remove()
-    if not found:
+    if not variances:
         raise ValueError(f"{decoder.name} gave no attention weights; its attention modules are not called *attn")

@@ -33,11 +33,11 @@ class PairedWindows:
 
     @property
     def start(self) -> int:
-        """Where the targets begin in a segment: the longest context."""
+        """Position of the first target in a segment: the longest context."""
         return self.contexts[-1]
 
     def tokens(self, context: int) -> Tensor:
-        """What the model reads, `[documents, context + targets - 1]`; the last target is only predicted."""
+        """Tokens that the model reads, `[documents, context + targets - 1]`; the last target is only predicted."""
         return self.segments[:, self.start - context : -1]
 
     def labels(self) -> Tensor:

@@ -1,1 +1,1 @@
-"""From a model and a text to numbers: what every paper's instruments share."""
+"""Measurement of a model on a text: what every paper's instruments share."""

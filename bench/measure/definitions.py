@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 RUN = ""
-"""In the place of a name: a module's conditional definitions, and its statements that define nothing."""
+"""Name that stands for a module's conditional definitions, and its statements that define nothing."""
 EVERY = "*"
-"""In the place of an attribute: the object itself is handed on, and any method may be called."""
+"""Attribute that stands for any: the object itself is handed on, and any method may be called."""
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
@@ -34,16 +34,16 @@ class Unit:
 
     text: str = ""
     names: list[tuple[Route, ...]] = field(default_factory=list)
-    """What each `@` in the text may stand for."""
+    """Definitions that each `@` in the text may stand for."""
     mentions: set[Route] = field(default_factory=set)
-    """Those, and what annotations name; of a class without its bases."""
+    """Definitions named in the text or in annotations; a class's bases are not among them."""
     used: set[str] = field(default_factory=set)
     """Attributes of its own object or class that are read."""
     stored: set[str] = field(default_factory=set)
-    """Those that are set."""
+    """Attributes of its own object or class that are set."""
     bases: set[Route] = field(default_factory=set)
     members: dict[str, str] | None = None
-    """Of a class: the names that its body binds, with the name of a method's unit or nothing."""
+    """Names that a class's body binds, each with the name of a method's unit or nothing; None for other units."""
 
 
 @dataclass
@@ -209,20 +209,20 @@ def _imported(nodes: Iterable[ast.AST], package: str) -> Iterator[tuple[str, Rou
 
 
 def _idle(node: object) -> bool:
-    """Whether a statement computes nothing: an import, `pass`, a docstring or what stands alone like one."""
+    """True if a statement computes nothing: an import, `pass`, a docstring or a constant by itself."""
     alone = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return alone or isinstance(node, (*IMPORTS, ast.Pass))
 
 
 def _is_silent(statement: ast.stmt) -> bool:
-    """Whether a module's statement is idle, guards only what is idle, or runs only as a program."""
+    """True if a module's statement is idle, guards only idle ones, or runs only as a program."""
     inside = [node for node in ast.walk(statement) if isinstance(node, ast.stmt)]
     program = isinstance(statement, ast.If) and "__name__" in ast.dump(statement.test)
     return program or all(isinstance(node, (ast.If, ast.Try)) or _idle(node) for node in inside)
 
 
 def _first_argument(method: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """What a method calls its object or class; nothing in a static one."""
+    """Name that a method gives its object or class; empty for a static one."""
     static = any(isinstance(mark, ast.Name) and mark.id == "staticmethod" for mark in method.decorator_list)
     names = [argument.arg for argument in (*method.args.posonlyargs, *method.args.args)]
     return names[0] if names and not static else ""

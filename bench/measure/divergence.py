@@ -1,4 +1,4 @@
-"""How far one model's predictions are from another's, token by token, from final hidden states.
+"""Divergence of one model's predictions from another's, token by token, from final hidden states.
 
 The output matrix is not compressed, so a dense model's final hidden states (576 numbers a token for SmolLM2)
 stand for its logits (49,152): logits are recomputed for a few tokens at a time and never held for a context.
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 CHUNK_BYTES = 24 << 20
-"""Of one chunk's logits; four such buffers are alive at once (both distributions, their gap, their difference)."""
+"""Bytes of a chunk's logits; four such buffers are alive at once (both distributions, their gap, their difference)."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Per token, in nats where it is not a share. p is the compressed model, q the dense one."""
+    """Comparison of predictions, per token, in nats or shares. p is the compressed model, q the dense one."""
 
     kl: Tensor
     """D(p‖q), the paper's direction (Wang et al. 2024, eq. 6)."""
@@ -38,7 +38,7 @@ NAMES = tuple(f.name for f in fields(Predictions))
 def compare(
     head: nn.Linear, hidden: Tensor, dense_hidden: Tensor, labels: Tensor, *, dense_head: nn.Linear | None = None
 ) -> Predictions:
-    """Both models' predictions against each other and against the text.
+    """Compare both models' predictions with each other and with the text.
 
     Args:
         head: from hidden states to logits.

@@ -72,17 +72,17 @@ class Code:
         ways = [(*target, *rest) for target in file.imports.get(name, ())]
         if not ways and name not in file.defined and self.file(f"{module}.{name}"):
             ways = [(f"{module}.{name}", *rest)]
-        found = [self.find(way, seen | {route}) for way in ways]
-        if name in file.defined or not found:
-            found.append(({(module, file.defined[name])} if name in file.defined else set(), ".".join(path)))
-        return {key for keys, _ in found for key in keys}, "|".join(sorted({spelling for _, spelling in found}))
+        ends = [self.find(way, seen | {route}) for way in ways]
+        if name in file.defined or not ends:
+            ends.append(({(module, file.defined[name])} if name in file.defined else set(), ".".join(path)))
+        return {key for keys, _ in ends for key in keys}, "|".join(sorted({spelling for _, spelling in ends}))
 
     def ends(self, routes: Iterable[Route]) -> set[Key]:
         """The definitions where any of the routes ends."""
         return {key for route in routes for key in self.find(route)[0]}
 
     def reach(self, roots: Iterable[str]) -> set[Key]:
-        """Every definition that is named by the roots, by what they name, and so on."""
+        """Definitions that are named by the roots, by what they name, and so on."""
         waiting = [step for root in roots for step in self._start(root)]
         seen: set[tuple[Key, bool]] = set()
         while waiting:
@@ -113,10 +113,10 @@ class Code:
 
     def _lineage(self, keys: Iterable[Key]) -> list[Key]:
         """Classes with their bases and the bases of those."""
-        found = list(keys)
-        for key in found:
-            found += self.ends(self.unit(key).bases) - set(found)
-        return found
+        lineage = list(keys)
+        for key in lineage:
+            lineage += self.ends(self.unit(key).bases) - set(lineage)
+        return lineage
 
     def _part(self, lineage: list[Key], member: str) -> set[Key]:
         """Classes without methods, and the methods that one of them leads to through its object."""
@@ -124,18 +124,18 @@ class Code:
         methods = {(key[0], name) for key in classes for name in (self.unit(key).members or {}).values() if name}
         used = {member, *CONSTRUCTORS}.union(*(self.unit(key).used for key in classes))
         stored: set[str] = set()
-        found: set[Key] = set()
+        reached: set[Key] = set()
         before = None
-        while found != before:
-            before = found
-            found = {
+        while reached != before:
+            before = reached
+            reached = {
                 key
                 for key in methods
                 if key[1].rpartition(".")[2] in used | stored or EVERY in used or self.unit(key).stored & used
             }
-            used = used.union(*(self.unit(key).used for key in found))
-            stored = stored.union(*(self.unit(key).stored for key in found))
-        return {*lineage, *found}
+            used = used.union(*(self.unit(key).used for key in reached))
+            stored = stored.union(*(self.unit(key).stored for key in reached))
+        return {*lineage, *reached}
 
     def digests(self, reached: set[Key]) -> dict[Key, str]:
         """A hash of every definition, by its text and by those that its names stand for.
@@ -147,10 +147,10 @@ class Code:
         digests = {}
         for key in reached:
             unit = self.unit(key)
-            found = [[self.find(route) for route in routes] for routes in unit.names]
-            spellings = ["|".join(sorted({spelling for _, spelling in ways})) for ways in found]
+            places = [[self.find(route) for route in routes] for routes in unit.names]
+            spellings = ["|".join(sorted({spelling for _, spelling in ways})) for ways in places]
             digests[key] = _hash(unit.text, *spellings)
-            leads[key] = [{end for ends, _ in ways for end in ends} & reached for ways in found]
+            leads[key] = [{end for ends, _ in ways for end in ends} & reached for ways in places]
             leads[key].append({(key[0], method) for method in (unit.members or {}).values()} & reached)
         while True:
             finer = {

@@ -17,14 +17,14 @@ LAMBADA = ("perplexity", "acc")
 
 
 def can_read(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the harness can read with a tokenizer: it starts every page from a BOS or EOS token."""
+    """True if the harness can read with a tokenizer: it starts every page from a BOS or EOS token."""
     return tokenizer.bos_token_id is not None or tokenizer.eos_token_id is not None
 
 
 def harness(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pages: Sequence[str], passages: Sequence[str] = ()
 ) -> dict[str, float]:
-    """What the harness makes of a model: `word_perplexity` and its like, and with passages `lambada_acc` and its like.
+    """Figures that the harness gives a model: `word_perplexity` and others, and with passages `lambada_acc` and others.
 
     The `wikitext` task's detokenizer, its count of words (of the text before detokenizing) and its rolling windows, and
     how `lambada_openai` parts a passage's last word from the rest, are the harness's.
@@ -53,12 +53,12 @@ def harness(
         wrapped = wrapper(pretrained=model, tokenizer=tokenizer, batch_size=1)
         # An index of the harness's own tasks takes it half a minute to make, and none of them is asked for.
         index = TaskManager(include_defaults=False)
-        found: Any = evaluator.simple_evaluate(model=wrapped, tasks=tasks, bootstrap_iters=0, task_manager=index)
-    if found is None:
+        results: Any = evaluator.simple_evaluate(model=wrapped, tasks=tasks, bootstrap_iters=0, task_manager=index)
+    if results is None:
         raise InputError("lm-eval gave no result; it returns one in the main process only")
-    figures = {name: float(found["results"]["wikitext"][f"{name},none"]) for name in WIKITEXT}
+    figures = {name: float(results["results"]["wikitext"][f"{name},none"]) for name in WIKITEXT}
     if passages:
-        figures |= {f"lambada_{name}": float(found["results"]["lambada_openai"][f"{name},none"]) for name in LAMBADA}
+        figures |= {f"lambada_{name}": float(results["results"]["lambada_openai"][f"{name},none"]) for name in LAMBADA}
     return figures
 
 

@@ -12,7 +12,7 @@ from bench.measure.perplexity import lines_of
 from models.errors import InputError
 
 RAW_WIKITEXT, RAW_FILE = "wikitext-2-raw-v1", "wikitext-2-raw-test.txt"
-"""Its name on the hub and in a folder."""
+"""Names of WikiText-2's raw form on the hub and in a folder."""
 
 
 def hub_rows(name: str, config: str | None, split: str, **options: Any) -> Iterable[Any]:

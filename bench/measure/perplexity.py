@@ -24,19 +24,19 @@ Array = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a text becomes windows, and their losses one number."""
+    """Convention for perplexity: how a text becomes windows, and their losses one number."""
 
     name: str
     context: int
     """Tokens of a window; windows do not overlap, and a window's first token is only read."""
     mean_of_windows: bool
-    """Whether every window counts the same, however short the last one is; otherwise every token does."""
+    """True if every window counts the same, however short the last one is; otherwise every token does."""
     keep_tail: bool
-    """Whether the last, shorter window is scored."""
+    """True if the last, shorter window is scored."""
     join: str = "\n\n"
-    """Between the lines of the text."""
+    """Separator put between the lines of the text."""
     opening: bool = False
-    """Whether what the tokenizer puts before a text, such as OPT's BOS, is read."""
+    """True if what the tokenizer puts before a text, such as OPT's BOS, is read."""
 
     def __str__(self) -> str:
         averaged = "mean of window means" if self.mean_of_windows else "mean over tokens"
@@ -67,14 +67,14 @@ GPTQ_PROTOCOL = Protocol("gptq", 2048, mean_of_windows=False, keep_tail=False, o
 
 @dataclass(frozen=True)
 class Perplexity:
-    """What one protocol gives, in all three units, with each window's mean loss for an interval."""
+    """Perplexity under one protocol, in all three units, with each window's mean loss for an interval."""
 
     protocol: str
     token: float
     word: float
-    """Per whitespace-separated word of the text: exp(loss per token times tokens per word)."""
+    """Perplexity per whitespace-separated word of the text: exp(loss per token times tokens per word)."""
     byte: float
-    """Per UTF-8 byte; its binary logarithm is bits per byte."""
+    """Perplexity per UTF-8 byte; its binary logarithm is bits per byte."""
     losses: Array
     """Mean loss of each window, nats a token, `[windows]`."""
     lengths: Array
@@ -123,9 +123,9 @@ def perplexity(
     text = protocol.join.join(lines)
     tokens = torch.tensor(tokenizer(text, add_special_tokens=protocol.opening, verbose=False)["input_ids"])
     windows = protocol.windows(tokens)
-    found = [token_losses(model, window[None])[0] for window in windows]
-    losses = np.array([float(loss.double().mean()) for loss in found])
-    lengths = np.array([float(len(loss)) for loss in found])
+    scored = [token_losses(model, window[None])[0] for window in windows]
+    losses = np.array([float(loss.double().mean()) for loss in scored])
+    lengths = np.array([float(len(loss)) for loss in scored])
     mean = float(losses.mean()) if protocol.mean_of_windows else float(losses @ lengths / lengths.sum())
     words, size = len(text.split()), len(text.encode())
     per_word, per_byte = mean * len(tokens) / words, mean * len(tokens) / size
@@ -143,7 +143,7 @@ class LastWords:
     accuracy: float
     """The share of passages whose last word is the most likely continuation, token by token."""
     losses: Array
-    """Of each last word, summed over its tokens, nats, `[passages]`."""
+    """Loss of each last word, summed over its tokens, nats, `[passages]`."""
 
 
 @torch.inference_mode()
@@ -166,10 +166,10 @@ def last_words(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, passa
         wanted = tokenizer(space + word, add_special_tokens=False)["input_ids"]
         tokens = torch.tensor([read + wanted], device=head.weight.device)
         hidden = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state[0, -len(wanted) - 1 : -1]
-        found = log_probabilities(head, hidden)
-        labels = torch.tensor(wanted, device=found.device)
-        losses.append(-float(found.gather(1, labels[:, None]).double().sum()))
-        correct.append(bool((found.argmax(-1) == labels).all()))
+        predictions = log_probabilities(head, hidden)
+        labels = torch.tensor(wanted, device=predictions.device)
+        losses.append(-float(predictions.gather(1, labels[:, None]).double().sum()))
+        correct.append(bool((predictions.argmax(-1) == labels).all()))
     return LastWords(float(np.mean(correct)), np.array(losses))
 
 

@@ -121,7 +121,7 @@ class SessionProgress:
         return nullcontext() if capture is None else capture.global_and_fixture_disabled()
 
     def _may_write(self) -> bool:
-        """Whether this process has the terminal, and pytest has no unfinished line on it."""
+        """True if this process has the terminal, and pytest has no unfinished line on it."""
         if hasattr(self._config, "workerinput") or not self._config.pluginmanager.hasplugin("terminalreporter"):
             return False
         return not self._config.get_terminal_writer().width_of_current_line

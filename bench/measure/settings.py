@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.load import EMBEDDED
+from models.sources import EMBEDDED
 
 PAPER_MODEL = "togethercomputer/LLaMA-2-7B-32K"
 PAPER_GPT2 = "gpt2"
@@ -38,7 +38,7 @@ class Settings:
     """Simulated experiments for each scenario of the verdict engine's own calibration."""
     model: str = EMBEDDED
     text: Path | None = None
-    """None for the Wikipedia sample."""
+    """File of the user's text; None for the Wikipedia sample."""
     train_text: Path | None = None
     """More text to train models on, never scored."""
     data_dir: Path | None = None

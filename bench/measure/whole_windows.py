@@ -52,5 +52,5 @@ class WholeWindows:
         """
         labels = self.tokens[:, 1:]
         flat = states.flatten(0, 1), dense.flatten(0, 1), labels.flatten()
-        found = compare(head, *flat, dense_head=dense_head)
-        return {name: getattr(found, name).view(labels.shape) for name in NAMES}
+        divergences = compare(head, *flat, dense_head=dense_head)
+        return {name: getattr(divergences, name).view(labels.shape) for name in NAMES}

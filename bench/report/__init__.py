@@ -1,1 +1,1 @@
-"""From evidence to pages and plots: pure functions of what was recorded."""
+"""Pages and plots from evidence: pure functions of what was recorded."""

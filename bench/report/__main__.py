@@ -32,13 +32,13 @@ def changes(old: Evidence, new: Evidence) -> list[str]:
     return lines
 
 
-def stale_rows(found: Evidence) -> Mapping[str, str]:
-    """Why rows are of an earlier version, by name; by their fingerprints where the measuring side can tell."""
+def stale_rows(evidence: Evidence) -> Mapping[str, str]:
+    """Reasons why rows are of an earlier version, by name; by their fingerprints where the measuring side can tell."""
     try:
-        return importlib.import_module("bench.measure.stale").stale_rows(found)
+        return importlib.import_module("bench.measure.stale").stale_rows(evidence)
     except ModuleNotFoundError:
-        view = View(found)
-        return {name: why for name, row in found.rows.items() if (why := view.why_stale(row))}
+        view = View(evidence)
+        return {name: why for name, row in evidence.rows.items() if (why := view.why_stale(row))}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,10 +94,10 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _read(folder: Path) -> Evidence:
-    found = read(folder)
-    for number in found.damaged:
+    evidence = read(folder)
+    for number in evidence.damaged:
         print(f"{folder / FILE} line {number} is damaged and left out", file=sys.stderr)
-    return found
+    return evidence
 
 
 def _write(folders: list[Path]) -> None:

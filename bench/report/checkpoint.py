@@ -21,14 +21,14 @@ TOO_FEW = 12
 """Documents below which the page warns that intervals are wide."""
 
 
-def rows_of(found: Evidence) -> list[Result]:
+def rows_of(evidence: Evidence) -> list[Result]:
     """Rows of the page."""
-    return matrix.results_of(found, CLAIM)
+    return matrix.results_of(evidence, CLAIM)
 
 
-def figures(found: Evidence) -> dict[str, Figure]:
+def figures(evidence: Evidence) -> dict[str, Figure]:
     """KL along the window, a line a checkpoint; none where there is no such curve."""
-    curves = {model: _curve(details) for model, details in _sheets(found).items()}
+    curves = {model: _curve(details) for model, details in _sheets(evidence).items()}
     curves = {model: curve for model, curve in curves.items() if len(curve) > 1}
     if not curves:
         return {}
@@ -54,7 +54,7 @@ def figures(found: Evidence) -> dict[str, Figure]:
 
 def page(view: View, forest: str) -> str:
     """The page; empty where no checkpoint was judged."""
-    rows, notes = rows_of(view.found), Footnotes()
+    rows, notes = rows_of(view.evidence), Footnotes()
     if not rows:
         return ""
     common = common_notes(view, rows)
@@ -64,7 +64,12 @@ def page(view: View, forest: str) -> str:
     for model in dict.fromkeys(row.model for row in rows):
         parts.append(f"## {model or 'not run'}")
         parts += rows_tables(view, [row for row in rows if row.model == model], notes, common)
-    parts += [_columns(_sheets(view.found)), _along(view.found), measured_on(view.found, rows), notes.written()]
+    parts += [
+        _columns(_sheets(view.evidence)),
+        _along(view.evidence),
+        measured_on(view.evidence, rows),
+        notes.written(),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -75,9 +80,9 @@ def _warning(rows: Sequence[Result]) -> str:
     return f"Judged on {min(few)} documents: intervals this wide can hide damage. `--effort=thorough` reads more."
 
 
-def _sheets(found: Evidence) -> dict[str, Mapping[str, Any]]:
+def _sheets(evidence: Evidence) -> dict[str, Mapping[str, Any]]:
     """Figures of every checkpoint, by its name."""
-    return {row.model: row.details["checkpoint"] for row in rows_of(found) if row.details.get("checkpoint")}
+    return {row.model: row.details["checkpoint"] for row in rows_of(evidence) if row.details.get("checkpoint")}
 
 
 def _columns(sheets: Mapping[str, Mapping[str, Any]]) -> str:
@@ -114,8 +119,8 @@ def _number(name: str, value: float) -> str:
     return f"{value:.2%}" if name.startswith("same top") else f"{value:.5g}"
 
 
-def _along(found: Evidence) -> str:
-    return f"## KL along the window\n\n![KL against position]({PLOT})" if figures(found) else ""
+def _along(evidence: Evidence) -> str:
+    return f"## KL along the window\n\n![KL against position]({PLOT})" if figures(evidence) else ""
 
 
 def _curve(sheet: Mapping[str, Any]) -> dict[int, float]:

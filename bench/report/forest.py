@@ -33,7 +33,7 @@ MARKERS = {Verdict.REPRODUCED.value: "o", Verdict.NOT_REPRODUCED.value: "s", Ver
 
 @dataclass(frozen=True)
 class Unit:
-    """What statistics of one panel have in common."""
+    """Unit that the statistics of one panel share."""
 
     name: str
     """Label of the axis."""
@@ -106,7 +106,7 @@ def panels_of(rows: Sequence[Result]) -> list[Panel]:
 
 
 def is_exact(row: Result) -> bool:
-    """Whether a row's number has no error."""
+    """True if a row's number has no error."""
     return row.low == row.value == row.high
 
 
@@ -204,12 +204,12 @@ def _row(axes: Axes, place: int, row: Result, limits: tuple[float, float]) -> No
 def clipped(row: Result, limits: tuple[float, float]) -> list[tuple[float, str]]:
     """Arrowheads of a row that leaves the axis: place and matplotlib's marker."""
     low, high = limits
-    found = []
+    arrows = []
     if row.low is None or row.low < low:
-        found.append((low, "<"))
+        arrows.append((low, "<"))
     if row.high is None or row.high > high:
-        found.append((high, ">"))
-    return found
+        arrows.append((high, ">"))
+    return arrows
 
 
 def _names(axes: Axes, rows: Sequence[Result]) -> None:
@@ -227,6 +227,6 @@ def _names(axes: Axes, rows: Sequence[Result]) -> None:
 
 
 def _write(axes: Axes, text: str, at: tuple[float, int], **style: Any) -> None:
-    """Text beside a row: `at` is a fraction of the axis and the row's place."""
+    """Write text beside a row: `at` is a fraction of the axis and the row's place."""
     where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False}
     axes.annotate(text, at, **where, va="center", fontsize=8, **style)

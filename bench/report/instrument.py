@@ -11,29 +11,29 @@ from bench.verdict.evidence import Evidence, Result
 TITLES = {"INSTRUMENT": "What the instruments can see", "VERDICTS": "How often verdicts are wrong"}
 
 
-def rows_of(found: Evidence) -> list[Result]:
+def rows_of(evidence: Evidence) -> list[Result]:
     """Rows of the page."""
-    return [row for name in TITLES for row in matrix.results_of(found, name)]
+    return [row for name in TITLES for row in matrix.results_of(evidence, name)]
 
 
 def page(view: View, forest: str) -> str:
     """The page; an instrument passes or does not qualify."""
-    rows, notes = rows_of(view.found), Footnotes()
+    rows, notes = rows_of(view.evidence), Footnotes()
     common = common_notes(view, rows)
     parts = ["# The instruments", " ".join(common.values())]
     if forest:
         parts.append(f"![estimate, interval and acceptance region of every row]({forest})")
     for name, title in TITLES.items():
-        if own := matrix.results_of(view.found, name):
+        if own := matrix.results_of(view.evidence, name):
             parts += [f"## {title}", INSTRUMENTS[name], *rows_tables(view, own, notes, common)]
-    parts += [_false_rates(view.found), _power(view.found), measured_on(view.found, rows), notes.written()]
+    parts += [_false_rates(view.evidence), _power(view.evidence), measured_on(view.evidence, rows), notes.written()]
     return "\n\n".join(part for part in parts if part)
 
 
-def _false_rates(found: Evidence) -> str:
+def _false_rates(evidence: Evidence) -> str:
     lines = [
         [row.row.removeprefix("VERDICTS-"), f"{row.details['truth']:g}", measured(row), f"{row.details['bca']:.3f}"]
-        for row in matrix.results_of(found, "VERDICTS")
+        for row in matrix.results_of(evidence, "VERDICTS")
         if "bca" in row.details
     ]
     if not lines:
@@ -45,10 +45,10 @@ def _false_rates(found: Evidence) -> str:
     )
 
 
-def _power(found: Evidence) -> str:
+def _power(evidence: Evidence) -> str:
     lines = [
         [row.row.removeprefix("VERDICTS-power-"), truth, f"{power:.2f}"]
-        for row in matrix.results_of(found, "VERDICTS")
+        for row in matrix.results_of(evidence, "VERDICTS")
         for truth, power in row.details.get("power", {}).items()
     ]
     if not lines:

@@ -1,4 +1,4 @@
-"""What the page of Krony-PT has beside its claims: the paper's tables beside ours, curves, spectra, arithmetic."""
+"""Further sections of Krony-PT's page: the paper's tables beside ours, curves, spectra, arithmetic."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CURVES, SPECTRA = "krony-loss-curves.png", "krony-spectra.png"
 COLUMNS = 4
 CROSS_ENTROPY = "cross-entropy, nats a token"
 OBJECTIVES = {"distilled": "weighted triple loss", "kngpt2": "weighted triple loss"}
-"""What students minimise other than cross-entropy, by a word in their names, where the record does not say."""
+"""Objectives of students other than cross-entropy, by a word in their names, where the record does not say."""
 PAPERS_NAME = {
     "half": "DistilGPT2",
     "81M": "Krony-PT-81M",
@@ -35,26 +35,26 @@ PAPERS_NAME = {
 """Our students by the model of the paper's tables that they stand for."""
 
 
-def extras(found: Evidence) -> tuple[list[str], dict[str, Figure]]:
+def extras(evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
     """Sections and figures, those for which there is evidence."""
-    students, spectra = gathered(found, "students"), gathered(found, "spectra")
+    students, spectra = gathered(evidence, "students"), gathered(evidence, "spectra")
     curves = {name: student for name, student in students.items() if student.get("curves")}
     figures = ({CURVES: _curves(curves)} if curves else {}) | ({SPECTRA: _spectra(spectra)} if spectra else {})
-    parts = [_arithmetic(), _students(found), _curves_section(curves), _healed(found), _spectrum(spectra)]
+    parts = [_arithmetic(), _students(evidence), _curves_section(curves), _healed(evidence), _spectrum(spectra)]
     return [part for part in parts if part], figures
 
 
-def gathered(found: Evidence, name: str) -> dict[str, Any]:
+def gathered(evidence: Evidence, name: str) -> dict[str, Any]:
     """One kind of detail over all rows of the paper, by its own names."""
     parts: dict[str, Any] = {}
-    for row in found.rows.values():
+    for row in evidence.rows.values():
         if (claim := CLAIMS.get(row.claim)) and claim.paper is KRONY_PT:
             parts |= row.details.get(name) or {}
     return parts
 
 
 def objective_of(name: str, student: Mapping[str, Any]) -> str:
-    """What a student minimises: its curve's quantity."""
+    """Objective that a student minimises: the quantity of its curve."""
     words = (quantity for word, quantity in OBJECTIVES.items() if word in name)
     return student.get("objective") or next(words, CROSS_ENTROPY)
 
@@ -167,9 +167,9 @@ def _arithmetic() -> str:
     )
 
 
-def _students(found: Evidence) -> str:
-    students = gathered(found, "students")
-    base = next((row for row in found.rows.values() if row.details.get("base")), None)
+def _students(evidence: Evidence) -> str:
+    students = gathered(evidence, "students")
+    base = next((row for row in evidence.rows.values() if row.details.get("base")), None)
     if not students or base is None:
         return ""
     teacher, size = base.details["base"]["teacher"], base.details["parameters"]
@@ -208,8 +208,8 @@ def _printed(name: str) -> str:
     return " / ".join(f"{value:.2f}" for value in PERPLEXITY[name]) if name in PERPLEXITY else ""
 
 
-def _healed(found: Evidence) -> str:
-    variants = gathered(found, "variants")
+def _healed(evidence: Evidence) -> str:
+    variants = gathered(evidence, "variants")
     if not variants:
         return ""
     lines = [

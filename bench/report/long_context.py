@@ -1,4 +1,4 @@
-"""What the long-context page has beside its claims: growth of KL with context, KL along a pass, noise."""
+"""Further sections of the long-context page: growth of KL with context, KL along a pass, noise."""
 
 from __future__ import annotations
 
@@ -43,28 +43,28 @@ FLAT = UNCHANGED.high ** (1 / 4)
 FIRST_POSITION = 32
 
 
-def extras(found: Evidence) -> tuple[list[str], dict[str, Figure]]:
+def extras(evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
     """Sections and figures, those for which there is evidence."""
-    variants = curves_of(found)
-    theory = {row.row: row for row in found.rows.values() if row.details.get("variances")}
+    variants = curves_of(evidence)
+    theory = {row.row: row for row in evidence.rows.values() if row.details.get("variances")}
     figures = ({GROWTH: _growth(variants)} if variants else {}) | ({NOISE: _noise(theory)} if theory else {})
     parts = [_growth_section() if variants else "", _noise_section() if theory else "", *_tables(variants)]
     return [part for part in parts if part], figures
 
 
-def curves_of(found: Evidence) -> dict[str, Result]:
+def curves_of(evidence: Evidence) -> dict[str, Result]:
     """A row of every method whose KL was measured at several contexts, by the method's name."""
-    rows = [row for row in found.rows.values() if row.claim in CLAIMS and row.details.get("series")]
+    rows = [row for row in evidence.rows.values() if row.claim in CLAIMS and row.details.get("series")]
     return {row.method: row for row in sorted(rows, key=lambda row: row.method)}
 
 
 def families_of(variants: Mapping[str, Result]) -> dict[str, dict[str, Result]]:
     """Methods by family, in the order of the panels."""
-    found: dict[str, dict[str, Result]] = {family: {} for family, _ in FAMILIES}
+    families: dict[str, dict[str, Result]] = {family: {} for family, _ in FAMILIES}
     for method, row in variants.items():
         family = next(family for family, pattern in FAMILIES if re.search(pattern, method))
-        found[family][method] = row
-    return {family: members for family, members in found.items() if members}
+        families[family][method] = row
+    return {family: members for family, members in families.items() if members}
 
 
 def growth_of(row: Result) -> list[float]:
@@ -203,10 +203,10 @@ def _interval(numbers: list[float | None]) -> str:
 
 def _along_pass(variants: Mapping[str, Result]) -> list[str]:
     buckets = {method: bucketed(row.details["positions"], row.details["resolved"]) for method, row in variants.items()}
-    places = sorted({place for found in buckets.values() for place in found})
+    places = sorted({place for means in buckets.values() for place in means})
     if not places:
         return []
-    lines = [[method, *(f"{found[p]:.3g}" if p in found else "–" for p in places)] for method, found in buckets.items()]
+    lines = [[method, *(f"{means[p]:.3g}" if p in means else "–" for p in places)] for method, means in buckets.items()]
     headers = ["variant", *(f"{place:,}–{2 * place - 1:,}" for place in places)]
     return [
         "## KL along one pass\n\nMean KL at the positions of the longest window, in nats a token: the second view of "
@@ -216,10 +216,10 @@ def _along_pass(variants: Mapping[str, Result]) -> list[str]:
 
 def bucketed(positions: list[int], values: list[float]) -> dict[int, float]:
     """Mean of the values at positions that double, by the first position of each bucket."""
-    found, first = {}, FIRST_POSITION
+    means, first = {}, FIRST_POSITION
     while positions and first <= positions[-1]:
         inside = [value for place, value in zip(positions, values, strict=True) if first <= place < 2 * first]
         if inside:
-            found[first] = sum(inside) / len(inside)
+            means[first] = sum(inside) / len(inside)
         first *= 2
-    return found
+    return means

@@ -29,15 +29,15 @@ _HOLDS = {
 }
 
 
-def results_of(found: Evidence, claim: str) -> list[Result]:
+def results_of(evidence: Evidence, claim: str) -> list[Result]:
     """Results of a claim or instrument: by part, those that count first, then by name."""
-    own = (row for row in found.rows.values() if row.claim == claim)
+    own = (row for row in evidence.rows.values() if row.claim == claim)
     return sorted(own, key=lambda row: (row.part, row.control, row.row))
 
 
-def verdict_of(found: Evidence, claim: Claim) -> Verdict:
+def verdict_of(evidence: Evidence, claim: Claim) -> Verdict:
     """Verdict of a claim in a folder's evidence."""
-    return verdict_of_claim(claim, results_of(found, claim.id))
+    return verdict_of_claim(claim, results_of(evidence, claim.id))
 
 
 def word_of(row: Result) -> str:
@@ -52,55 +52,55 @@ def words_of(claim: str) -> Mapping[str, str]:
     return _HOLDS if claim == CHECKPOINT else _PASSED
 
 
-def parts_of(found: Evidence, claim: Claim) -> str:
+def parts_of(evidence: Evidence, claim: Claim) -> str:
     """Verdicts of a claim's parts, such as "a, c reproduced; b inconclusive"; empty where it has but one."""
     if len(claim.parts) == 1:
         return ""
-    verdicts = verdicts_of_parts(claim.parts, results_of(found, claim.id))
+    verdicts = verdicts_of_parts(claim.parts, results_of(evidence, claim.id))
     said = {v: ", ".join(part for part, its in verdicts.items() if its is v) for v in dict.fromkeys(verdicts.values())}
     return "; ".join(f"{parts} {verdict.value}" for verdict, parts in said.items())
 
 
 def why_not_run(claim: Claim) -> str:
-    """What a claim without any row waits for."""
+    """Reason why a claim has no row: what it waits for."""
     return NEEDS_RUN if claim.built else NOT_BUILT
 
 
-def summary(found: Evidence, recorded: Collection[str] = ()) -> str:
+def summary(evidence: Evidence, recorded: Collection[str] = ()) -> str:
     """Matrix for the terminal: a line a claim that has rows, the rest, the instruments and the counts.
 
     Args:
-        found: what is shown.
+        evidence: what is shown.
         recorded: rows that this run did not measure but took from the record.
     """
-    have = [claim for claim in CLAIMS.values() if results_of(found, claim.id)]
-    lines = [_claim_line(found, claim, recorded) for claim in have]
-    for reason, missing in _missing(found).items():
+    have = [claim for claim in CLAIMS.values() if results_of(evidence, claim.id)]
+    lines = [_claim_line(evidence, claim, recorded) for claim in have]
+    for reason, missing in _missing(evidence).items():
         lines.append(_wrapped("others", Verdict.NOT_RUN.value, f"{', '.join(missing)}: {reason}"))
-    lines += instrument_lines(found)
-    counted = Counter(verdict_of(found, claim) for claim in CLAIMS.values())
+    lines += instrument_lines(evidence)
+    counted = Counter(verdict_of(evidence, claim) for claim in CLAIMS.values())
     totals = ", ".join(f"{counted[verdict]} {verdict.value}" for verdict in Verdict)
     return "\n".join([*lines, *textwrap.wrap(f"{len(CLAIMS)} claims: {totals}", WIDTH)])
 
 
-def _claim_line(found: Evidence, claim: Claim, recorded: Collection[str]) -> str:
-    ran = [row for row in results_of(found, claim.id) if row.verdict != Verdict.NOT_RUN.value]
+def _claim_line(evidence: Evidence, claim: Claim, recorded: Collection[str]) -> str:
+    ran = [row for row in results_of(evidence, claim.id) if row.verdict != Verdict.NOT_RUN.value]
     note = "on record" if ran and all(row.row in recorded for row in ran) else ""
-    said = "; ".join(filter(None, [parts_of(found, claim), note]))
-    return _wrapped(claim.id, verdict_of(found, claim).value, said)
+    said = "; ".join(filter(None, [parts_of(evidence, claim), note]))
+    return _wrapped(claim.id, verdict_of(evidence, claim).value, said)
 
 
-def _missing(found: Evidence) -> dict[str, list[str]]:
+def _missing(evidence: Evidence) -> dict[str, list[str]]:
     missing: dict[str, list[str]] = {}
     for claim in CLAIMS.values():
-        if not results_of(found, claim.id):
+        if not results_of(evidence, claim.id):
             missing.setdefault(why_not_run(claim).replace("`", ""), []).append(claim.id)
     return missing
 
 
-def instrument_lines(found: Evidence) -> list[str]:
+def instrument_lines(evidence: Evidence) -> list[str]:
     """A line for every instrument that has rows: how many passed."""
-    counted = {name: Counter(map(word_of, results_of(found, name))) for name in INSTRUMENTS}
+    counted = {name: Counter(map(word_of, results_of(evidence, name))) for name in INSTRUMENTS}
     return [
         f"{name}: {', '.join(f'{count} {word}' for word, count in words.items())}"
         for name, words in counted.items()
@@ -113,14 +113,14 @@ def _wrapped(name: str, verdict: str, rest: str) -> str:
     return "\n".join(textwrap.wrap(f"{first}{rest}", WIDTH, subsequent_indent=" " * len(first))).rstrip()
 
 
-def counts(found: Evidence) -> str:
+def counts(evidence: Evidence) -> str:
     """Table of how many claims of each paper came to which verdict."""
-    lines = [[paper.title, *_counted(found, paper)] for paper in PAPERS]
+    lines = [[paper.title, *_counted(evidence, paper)] for paper in PAPERS]
     return table(lines, ["paper", *(verdict.value for verdict in Verdict)])
 
 
-def _counted(found: Evidence, paper: Paper) -> list[str]:
-    counted = Counter(verdict_of(found, claim) for claim in CLAIMS.values() if claim.paper is paper)
+def _counted(evidence: Evidence, paper: Paper) -> list[str]:
+    counted = Counter(verdict_of(evidence, claim) for claim in CLAIMS.values() if claim.paper is paper)
     return [str(counted[verdict] or "–") for verdict in Verdict]
 
 
@@ -128,13 +128,14 @@ def full(folders: Mapping[str, Evidence], *, linked: bool = False) -> str:
     """Matrix of every claim against every folder of evidence, verdicts by parts."""
     names = [f"[{name}]({name}/README.md)" if linked else name for name in folders]
     lines = [
-        [claim.id, f"{claim.text}", *(_cell(found, claim) for found in folders.values())] for claim in CLAIMS.values()
+        [claim.id, f"{claim.text}", *(_cell(evidence, claim) for evidence in folders.values())]
+        for claim in CLAIMS.values()
     ]
     return table(lines, ["claim", "the paper says", *(names if linked else ["verdict"])])
 
 
-def _cell(found: Evidence, claim: Claim) -> str:
-    if not results_of(found, claim.id):
+def _cell(evidence: Evidence, claim: Claim) -> str:
+    if not results_of(evidence, claim.id):
         return f"*not run*: {why_not_run(claim)}"
-    said = parts_of(found, claim)
-    return f"**{verdict_of(found, claim).value}**" + (f": {said}" if said else "")
+    said = parts_of(evidence, claim)
+    return f"**{verdict_of(evidence, claim).value}**" + (f": {said}" if said else "")

@@ -30,25 +30,25 @@ COLUMNS = ["row", "measured [95 % interval]", "accepted: verdict"]
 
 @dataclass(frozen=True)
 class View:
-    """What pages show: evidence, and how each row came there."""
+    """Evidence that pages show, and how each row came there."""
 
-    found: Evidence
+    evidence: Evidence
     recorded: frozenset[str] = frozenset()
     """Rows that were not measured in this folder but lie in the committed record."""
     stale: Mapping[str, str] = field(default_factory=dict)
-    """Why rows are of an earlier version, by name."""
+    """Reasons why rows are of an earlier version, by name."""
 
     def why_stale(self, row: Result) -> str:
-        """Why a row is of an earlier version; empty where it is of this one."""
+        """Reason why a row is of an earlier version; empty where it is of this one."""
         if row.verdict == Verdict.NOT_RUN.value:
             return ""
         return self.stale.get(row.row) or (EARLIER if row.variants is None else "")
 
     def why_recorded(self, row: Result) -> str:
-        """When a row of the record was measured; empty where it is this folder's own."""
+        """Note on when a row of the record was measured; empty where it is this folder's own."""
         if row.row not in self.recorded or row.verdict == Verdict.NOT_RUN.value:
             return ""
-        started = str(self.found.runs.get(row.run, {}).get("started", ""))[:10]
+        started = str(self.evidence.runs.get(row.run, {}).get("started", ""))[:10]
         return ", ".join(filter(None, ["on record", started, f"{row.effort} effort" if row.effort else ""]))
 
 
@@ -67,7 +67,7 @@ class Footnotes:
         return f"[^{self.texts.index(text) + 1}]"
 
     def written(self) -> str:
-        """All notes, one a line."""
+        """Text of the notes, one a line."""
         return "\n".join(f"[^{number}]: {text.rstrip('.')}." for number, text in enumerate(self.texts, 1))
 
 
@@ -81,10 +81,10 @@ def paper_page(view: View, paper: Paper, forest: str, sections: Iterable[str]) -
         sections: what the page has beside its claims.
     """
     claims = [claim for claim in CLAIMS.values() if claim.paper is paper]
-    rows = [row for claim in claims for row in matrix.results_of(view.found, claim.id)]
+    rows = [row for claim in claims for row in matrix.results_of(view.evidence, claim.id)]
     notes = Footnotes()
     common = common_notes(view, rows)
-    have = [claim for claim in claims if matrix.results_of(view.found, claim.id)]
+    have = [claim for claim in claims if matrix.results_of(view.evidence, claim.id)]
     parts = [
         f"# {paper.title}",
         f"The paper measured {paper.models}. {' '.join(common.values())}".strip(),
@@ -92,7 +92,7 @@ def paper_page(view: View, paper: Paper, forest: str, sections: Iterable[str]) -
         *(claim_section(view, claim, notes, common) for claim in have),
         _missing([claim for claim in claims if claim not in have]),
         *sections,
-        measured_on(view.found, rows),
+        measured_on(view.evidence, rows),
         notes.written(),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -101,12 +101,12 @@ def paper_page(view: View, paper: Paper, forest: str, sections: Iterable[str]) -
 def common_notes(view: View, rows: Iterable[Result]) -> dict[str, str]:
     """Notes that hold for every row of a page that was run, as sentences by note: they are said once, at its top."""
     ran = [row for row in rows if row.verdict != Verdict.NOT_RUN.value]
-    found = {}
+    sentences = {}
     for why, said in ((view.why_stale, "Every row here was"), (view.why_recorded, "Every row here is")):
         notes = {why(row) for row in ran}
         if len(notes) == 1 and (note := notes.pop()):
-            found[note] = f"{said} {note}."
-    return found
+            sentences[note] = f"{said} {note}."
+    return sentences
 
 
 def _forest(name: str, rows: Sequence[Result]) -> str:
@@ -120,8 +120,8 @@ def _forest(name: str, rows: Sequence[Result]) -> str:
 
 def claim_section(view: View, claim: Claim, notes: Footnotes, common: Mapping[str, str]) -> str:
     """Section of a claim: its sentence, its parts with their verdicts, and its rows."""
-    rows = matrix.results_of(view.found, claim.id)
-    parts = [f"## {claim.id}: {matrix.verdict_of(view.found, claim).value}", f"> {claim.place}: {claim.text}"]
+    rows = matrix.results_of(view.evidence, claim.id)
+    parts = [f"## {claim.id}: {matrix.verdict_of(view.evidence, claim).value}", f"> {claim.place}: {claim.text}"]
     if len(claim.parts) > 1:
         verdicts = verdicts_of_parts(claim.parts, rows)
         parts.append("\n".join(f"- {part}, *{verdicts[part].value}*: {text}" for part, text in claim.parts.items()))
@@ -136,14 +136,14 @@ def rows_tables(view: View, rows: Sequence[Result], notes: Footnotes, common: Ma
     shared = {
         statistic: group for statistic, group in groups.items() if statistic and (len(group) > 1 or len(rows) == 1)
     }
-    found = []
+    parts = []
     for statistic, group in shared.items():
         lines = [_line(view, row, notes, common, statistic=False) for row in group]
-        found.append(f"Measured: {statistic}.\n\n{table(lines, COLUMNS)}")
+        parts.append(f"Measured: {statistic}.\n\n{table(lines, COLUMNS)}")
     rest = [row for row in rows if row.statistic not in shared]
     if rest:
-        found.append(table([_line(view, row, notes, common, statistic=True) for row in rest], COLUMNS))
-    return found
+        parts.append(table([_line(view, row, notes, common, statistic=True) for row in rest], COLUMNS))
+    return parts
 
 
 def _line(view: View, row: Result, notes: Footnotes, common: Mapping[str, str], *, statistic: bool) -> list[str]:
@@ -163,13 +163,13 @@ def _missing(claims: Sequence[Claim]) -> str:
     return f"## Not run\n\n{table(lines, ['claim', 'the paper says', 'why'])}"
 
 
-def measured_on(found: Evidence, rows: Iterable[Result]) -> str:
+def measured_on(evidence: Evidence, rows: Iterable[Result]) -> str:
     """Footer: models, texts, protocols by claim, and the runs."""
     ran = [row for row in rows if row.verdict != Verdict.NOT_RUN.value]
     if not ran:
         return ""
     lines = [*_models(ran), *_texts(ran), *_protocols(ran)]
-    runs = [run for name, run in found.runs.items() if name in {row.run for row in ran}]
+    runs = [run for name, run in evidence.runs.items() if name in {row.run for row in ran}]
     return "\n\n".join(filter(None, ["## Measured on", "\n".join(lines), _runs(runs)]))
 
 
@@ -210,34 +210,34 @@ def _runs(runs: Iterable[Mapping]) -> str:
 
 def overview(view: View, name: str, links: Mapping[str, str]) -> str:
     """First page of a folder: the counts, the matrix of all claims, and what is damaged."""
-    found = view.found
-    common = common_notes(view, found.rows.values())
-    instruments = [f"- {line}" for line in matrix.instrument_lines(found)]
+    evidence = view.evidence
+    common = common_notes(view, evidence.rows.values())
+    instruments = [f"- {line}" for line in matrix.instrument_lines(evidence)]
     parts = [
         f"# {name}",
         "Pages: "
         + ", ".join(f"[{title}]({page})" for title, page in links.items())
         + f". All numbers are in `{FILE}`.",
         " ".join(common.values()),
-        damaged_section(found),
-        matrix.counts(found),
+        damaged_section(evidence),
+        matrix.counts(evidence),
         "A claim is *reproduced* if all its parts are, *partly reproduced* if some are and some are not. Controls are "
         "shown on\nthe pages and never count.",
-        matrix.full({name: found}),
+        matrix.full({name: evidence}),
         "\n".join(["The suite's own instruments:", "", *instruments]) if instruments else "",
-        measured_on(found, found.rows.values()),
+        measured_on(evidence, evidence.rows.values()),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def damaged_section(found: Evidence) -> str:
+def damaged_section(evidence: Evidence) -> str:
     """Lines of the record that are no entries; empty where all are."""
-    return "\n".join(f"- {said}" for said in damaged_lines(found, FILE))
+    return "\n".join(f"- {said}" for said in damaged_lines(evidence, FILE))
 
 
-def damaged_lines(found: Evidence, path: object) -> list[str]:
+def damaged_lines(evidence: Evidence, path: object) -> list[str]:
     """A sentence for every damaged line."""
-    return [f"{path} line {number} is damaged and left out" for number in found.damaged]
+    return [f"{path} line {number} is damaged and left out" for number in evidence.damaged]
 
 
 def index(folders: Mapping[str, Evidence], unreadable: Mapping[str, str]) -> str:

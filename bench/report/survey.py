@@ -1,4 +1,4 @@
-"""What the survey's page has beside its claims: quality against real bytes, and every variant's figures."""
+"""Further sections of the survey's page: quality against real bytes, and every variant's figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.report import small_models
+from bench.report import seeds
 from bench.report.plots import (
     BLACK,
     BLUE,
@@ -37,7 +37,7 @@ INSTRUMENT = "survey"
 CEILING = 8.0
 """Perplexity over the dense model's beyond which a point is drawn at the upper edge."""
 LARGEST_EXPONENT = 700.0
-"""Of a number that a float can hold, about."""
+"""Largest exponent, about, whose power of e a float can hold."""
 PERCENTILES = ("50", "90", "99", "99.9")
 FAMILIES = (
     ("GPTQ", r"^gptq", VERMILLION, "o"),
@@ -63,10 +63,10 @@ HARNESS = {
 }
 
 
-def variants_of(found: Evidence) -> dict[str, dict[str, Any]]:
+def variants_of(evidence: Evidence) -> dict[str, dict[str, Any]]:
     """Figures of every variant that was scored on whole windows, by the method's name."""
-    kept = [variant for variant in found.variants.values() if variant.instrument == INSTRUMENT]
-    scored = (row.details.get("survey") for row in found.rows.values())
+    kept = [variant for variant in evidence.variants.values() if variant.instrument == INSTRUMENT]
+    scored = (row.details.get("survey") for row in evidence.rows.values())
     of_rows = {details["method"]: _whole(details) for details in scored if details}
     return of_rows | {
         variant.label or variant.name: figures_of(variant) for variant in kept if "loss" in variant.arrays
@@ -84,25 +84,25 @@ def figures_of(variant: Variant) -> dict[str, Any]:
     """Figures of one variant on record, from its arrays."""
     arrays = variant.arrays
     single = {name: float(values) for name, values in arrays.items() if np.ndim(values) == 0}
-    found = {
+    means = {
         "ratio": math.exp(min(float(arrays["loss"].mean() - arrays["dense_loss"].mean()), LARGEST_EXPONENT)),
         "kl": float(arrays["kl"].mean()),
         "agreement": float(arrays["agreement"].mean()),
         "percentiles": dict(zip(PERCENTILES, map(float, arrays["percentiles"]), strict=False)),
         "harness": {name: single[name] for name in HARNESS if name in single},
     }
-    return {"noted": 0, "seconds": variant.seconds} | single | found
+    return {"noted": 0, "seconds": variant.seconds} | single | means
 
 
-def extras(found: Evidence) -> tuple[list[str], dict[str, Figure]]:
+def extras(evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
     """Sections and figures, those for which there is evidence."""
-    known = variants_of(found)
+    known = variants_of(evidence)
     figures = {PLOT: _pareto(known)} if len(known) > 1 else {}
     parts = [_pareto_section()] if figures else []
-    if seeds := small_models.strips(found, SURVEY):
-        figures[SEEDS] = seeds
-        parts.append(small_models.strips_section(SEEDS))
-        parts.extend(small_models.tables(found, SURVEY))
+    if figure := seeds.strips(evidence, SURVEY):
+        figures[SEEDS] = figure
+        parts.append(seeds.strips_section(SEEDS))
+        parts.extend(seeds.tables(evidence, SURVEY))
     return [*parts, *_every_variant(known), *_harness(known)], figures
 
 
@@ -234,7 +234,7 @@ def _line(name: str, of: Mapping[str, Any]) -> list[str]:
 
 def _harness(known: Mapping[str, dict[str, Any]]) -> list[str]:
     lines = [
-        [name, *(f"{found[key]:.5g}" if key in (found := of["harness"]) else "–" for key in HARNESS)]
+        [name, *(f"{scores[key]:.5g}" if key in (scores := of["harness"]) else "–" for key in HARNESS)]
         for name, of in sorted(known.items())
         if of["harness"]
     ]

@@ -39,8 +39,8 @@ def write(
     own = read(folder)
     for said in pages.damaged_lines(own, folder / FILE):
         print(said, file=sys.stderr)
-    found, recorded = layered(own, record)
-    view = View(found, recorded, stale(found) if stale else {})
+    evidence, recorded = layered(own, record)
+    view = View(evidence, recorded, stale(evidence) if stale else {})
     files = rendered(view, folder.name)
     for name, content in files.items():
         _place(folder / name, content)
@@ -51,23 +51,23 @@ def layered(own: Evidence, record: Evidence | None) -> tuple[Evidence, frozenset
     """Own evidence laid over the record, and the rows that come from the record."""
     if record is None:
         return own, frozenset()
-    found = own.over(record)
-    return found, frozenset(name for name, row in found.rows.items() if own.rows.get(name) is not row)
+    evidence = own.over(record)
+    return evidence, frozenset(name for name, row in evidence.rows.items() if own.rows.get(name) is not row)
 
 
 def rendered(view: View, name: str) -> dict[str, bytes]:
-    """Every page and plot by file name; a pure function of what is shown."""
+    """Pages and plots by file name; a pure function of what is shown."""
     texts, figures = {}, {}
     for paper in PAPERS:
-        sections, own = EXTRAS[paper.key](view.found)
-        rows = [row for c in CLAIMS.values() if c.paper is paper for row in matrix.results_of(view.found, c.id)]
+        sections, own = EXTRAS[paper.key](view.evidence)
+        rows = [row for c in CLAIMS.values() if c.paper is paper for row in matrix.results_of(view.evidence, c.id)]
         plot = _forest(figures, PAGES[paper.key], rows)
         figures |= own
         texts[f"{PAGES[paper.key]}.md"] = pages.paper_page(view, paper, plot, sections)
     for stem, sheet in (("instrument", instrument), ("checkpoint", checkpoint)):
-        if rows := sheet.rows_of(view.found):
+        if rows := sheet.rows_of(view.evidence):
             texts[f"{stem}.md"] = sheet.page(view, _forest(figures, stem, rows))
-    figures |= checkpoint.figures(view.found)
+    figures |= checkpoint.figures(view.evidence)
     links = {page.removesuffix(".md"): page for page in texts}
     texts = {"README.md": pages.overview(view, name, links), **texts}
     return {page: _encoded(text) for page, text in texts.items()} | {
@@ -103,7 +103,7 @@ def committed(reports: Path) -> list[Path]:
     return sorted(path.parent for path in reports.glob(f"*/{FILE}") if path.parent.name != LOCAL)
 
 
-def fill_counts(readme: Path, found: Evidence) -> None:
+def fill_counts(readme: Path, evidence: Evidence) -> None:
     """Replace what lies between the markers of a page by the counts of verdicts.
 
     Raises:
@@ -113,7 +113,7 @@ def fill_counts(readme: Path, found: Evidence) -> None:
     between = re.compile(f"{re.escape(OPEN)}.*?{re.escape(CLOSE)}", re.DOTALL)
     if not between.search(text):
         raise ValueError(f"{readme} has no {OPEN} followed by {CLOSE}; put both where the counts belong")
-    filled = f"{OPEN}\n{matrix.counts(found)}\n{CLOSE}"
+    filled = f"{OPEN}\n{matrix.counts(evidence)}\n{CLOSE}"
     _place(readme, between.sub(lambda _: filled, text, count=1).encode())
 
 

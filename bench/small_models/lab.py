@@ -5,28 +5,26 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bench.measure.fingerprint import code_sha256, root_of
 from bench.measure.instrument import Instrument
 from bench.small_models.settings import SmallModelsSettings
+from bench.small_models.variants import DistilledLoss, Variant
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Arrays, Origin
-from compress.distillation.losses import mixed_loss, reverse_kl, soft_cross_entropy
 from compress.distillation.teacher_cache import cached_logits
 from models.data.tasks import Task
 from models.data.text import Document, text_sha256
 from models.data.vocabulary import enough_texts, train_tokenizer
 from models.t5 import T5Shape, build
 from models.text_to_text import (
-    PAD,
     TargetLoss,
     Vocabulary,
     corrupted_table,
@@ -39,51 +37,6 @@ from models.training.train import Loss, Training
 from models.training.train_many import train_many
 
 CURVE_POINTS = 40
-DIVERGENCES: dict[str, Callable[..., Tensor]] = {"forward": soft_cross_entropy, "reverse": reverse_kl}
-
-
-@dataclass(frozen=True)
-class Distilled:
-    """How a student is taught while it is fine-tuned (eq. 3.2)."""
-
-    teacher: str
-    """One of `SIZES`."""
-    alpha: float
-    """Of the loss on labels."""
-    temperature: float
-    divergence: str = "forward"
-    """One of `DIVERGENCES`, or written: labels are what the teacher writes."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One kind of model, of which every seed gives one accuracy."""
-
-    size: str
-    shape: T5Shape | None = None
-    """None for the size's own."""
-    pretraining_factor: float = 1.0
-    """Times the protocol's steps."""
-    schedule: str | None = None
-    warmup: int | None = None
-    distilled: Distilled | None = None
-
-
-@dataclass(frozen=True)
-class DistilledLoss:
-    """Labels and a teacher's logits, found by the examples' numbers (eq. 3.1–3.3)."""
-
-    input_length: int
-    teacher: Tensor
-    how: Distilled
-
-    def __call__(self, model: nn.Module, rows: Tensor) -> Tensor:
-        """Loss of a model on rows of a table."""
-        logits, targets = logits_of(model, rows, self.input_length)
-        hard = functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD)
-        counted = (targets != PAD).to(logits.dtype)
-        soft = DIVERGENCES[self.how.divergence](logits, self.teacher[rows[:, -1]], self.how.temperature, counted)
-        return mixed_loss(hard, soft, self.how.alpha)
 
 
 class SmallModels(Instrument):
@@ -114,7 +67,7 @@ class SmallModels(Instrument):
         self._teachers: dict[str, nn.Module] = {}
 
     def on(self, label: str, make: Callable[[], Task]) -> SmallModels:
-        """The same protocol and text with another task; pre-trained models are shared."""
+        """Instrument for another task, with this one's protocol, text and pre-trained models."""
         other = SmallModels(self.session, self.settings, label, lambda: (self.documents, make()))
         other._pretrained, other._curves = self._pretrained, self._curves
         return other
@@ -165,10 +118,10 @@ class SmallModels(Instrument):
         """The table that models are pre-trained on."""
         texts = self.vocabulary.tokens([document.text for document in self.documents])
         tokens = [token for text in texts for token in text]
-        found, _ = corrupted_table(
+        corrupted, _ = corrupted_table(
             torch.tensor(tokens), self.vocabulary, self.settings.input_length, seed=self.session.settings.seed
         )
-        return found
+        return corrupted
 
     @cached_property
     def rows(self) -> dict[str, Tensor]:
@@ -245,11 +198,11 @@ class SmallModels(Instrument):
         code = code_sha256((root_of(SmallModels.tuned), root_of(SmallModels.teacher_logits)))
         path = self.session.kept("teachers", f"{size} {self.settings} {self.origin().text_sha256} {code}.npy")
         path.parent.mkdir(parents=True, exist_ok=True)
-        found = cached_logits(path, len(rows), lambda part: logits_of(self.teacher(size), rows[part], length)[0])
-        return found.to(self.session.settings.device)
+        logits = cached_logits(path, len(rows), lambda part: logits_of(self.teacher(size), rows[part], length)[0])
+        return logits.to(self.session.settings.device)
 
     def measure(self, variant: Variant, seeds: int) -> Arrays:
-        """Each seed's accuracy on the task and on its other distribution, and curves; NaN curves where a run failed."""
+        """Accuracy of each seed on the task and on its other distribution, and curves, NaN where a run failed."""
         return self.measured(f"{self.label}: {variant}, {seeds} seeds", partial(self._measure, variant, seeds))
 
     def _measure(self, variant: Variant, seeds: int) -> Arrays:
@@ -277,7 +230,7 @@ class SmallModels(Instrument):
         return 100 * float(self.measure(Variant("mini"), self.settings.seeds)["floor"][0])
 
     def described(self, variants: dict[str, tuple[Variant, int]]) -> dict:
-        """Every seed's accuracy, what failed, and curves of pre-training, for the page."""
+        """Accuracy of every seed, what failed, and curves of pre-training, for the page."""
         shown = {}
         for name, (variant, seeds) in variants.items():
             run = self.measure(variant, seeds)

@@ -10,7 +10,7 @@ MILLION = 1e6
 SIZES = {"tiny": 16.0, "mini": 31.0, "small": 60.0, "base": 220.0}
 """Table 3.1, millions of parameters."""
 USUAL_HEAD_WIDTH = 64
-"""Of the published T5 models; the report prints 32 for all but Base."""
+"""Head width of the published T5 models; the report prints 32 for all but Base."""
 
 
 @dataclass(frozen=True)

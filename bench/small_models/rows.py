@@ -1,4 +1,4 @@
-"""How a row of the trained small models is settled: what the task must show first, what is kept of every seed."""
+"""Verdicts on the trained small models: what the task must show first, and what is kept of every seed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from bench.conftest import Conclude
-from bench.small_models.lab import SmallModels, Variant
+from bench.small_models.lab import SmallModels
 from bench.small_models.settings import SIZES
+from bench.small_models.variants import Variant
 from bench.verdict.documents import Array, Interval
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
@@ -26,7 +27,7 @@ BASELINE = Variant("mini")
 
 
 def doubt(small: SmallModels, *variants: Variant, teachers: bool = False) -> str:
-    """Why the task cannot tell models apart; empty where it can.
+    """Reason why the task cannot tell models apart; empty where it can.
 
     It is asked of the sizes involved as they are, without what is done to them: what a change does is the result.
     """

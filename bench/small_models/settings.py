@@ -1,4 +1,4 @@
-"""How large the small T5 models are, and for how long they are trained, at each scale and effort."""
+"""Settings of the small T5 models: their sizes, and how long they are trained, at each scale and effort."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class SmallModelsSettings:
     """One protocol: pre-training by span corruption, then fine-tuning on one task."""
 
     shapes: dict[str, T5Shape]
-    """By the names of `SIZES`; their vocabulary is set when the tokenizer is."""
+    """Shapes by the names of `SIZES`; their vocabulary is set when the tokenizer is."""
     vocabulary: int
-    """Of the tokenizer, without sentinels."""
+    """Tokens of the tokenizer, without sentinels."""
     input_length: int
     """Tokens that the encoder reads."""
     pretraining: Training
     tuning: Training
     seeds: int
-    """For means."""
+    """Seeds from which means are taken."""
     spread_seeds: int
-    """For what is said of the spread over seeds."""
+    """Seeds from which the spread is taken."""
     classes: int = 16
     """Articles that a sentence may come from."""
     arithmetic: int = 4000
@@ -41,7 +41,7 @@ def _nano(width: int, layers: int) -> T5Shape:
 
 
 NANO = {"tiny": _nano(12, 2), "mini": _nano(20, 2), "small": _nano(28, 2), "base": _nano(40, 2)}
-"""So small that size, and not the embedded text's, limits them."""
+"""Shapes so small that their size limits them, and not the amount of embedded text."""
 
 
 def _corruption(steps: int, batch: int, warmup: int) -> Training:

@@ -16,7 +16,7 @@ from models.data.text import Document, json_lines
 from models.errors import InputError
 
 C4_DOCUMENTS = 200_000
-"""Of C4's English part, about 80M tokens an epoch."""
+"""Documents read of C4's English part, about 80M tokens an epoch."""
 QUICK = 200
 
 

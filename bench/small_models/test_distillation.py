@@ -9,8 +9,9 @@ import pytest
 
 from bench.conftest import Conclude, once
 from bench.parameters import parameters
-from bench.small_models.lab import Distilled, SmallModels, Variant
+from bench.small_models.lab import SmallModels
 from bench.small_models.rows import AHEAD, BASELINE, ROOM, ahead, settle, settle_ahead
+from bench.small_models.variants import Distilled, Variant
 from bench.verdict.documents import Array
 from bench.verdict.rows import Row
 from bench.verdict.seeds import contrast, difference
@@ -92,7 +93,7 @@ def _task_of(small: SmallModels, row: Row) -> Callable[[], Task]:
 
 
 def _on(request: pytest.FixtureRequest, small: SmallModels, label: str, make: Callable[[], Task]) -> SmallModels:
-    """The same protocol and text with another task, its pre-trained models shared."""
+    """Instrument for another task, made once, with the same protocol, text and pre-trained models."""
     return once(request, ("other", id(small), label), lambda: small.on(label, make))
 
 

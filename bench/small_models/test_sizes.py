@@ -22,7 +22,7 @@ from models.t5 import TABLE_3_1, T5Shape
 PAPER_SCALE = "paper-t5"
 PRINTED = Region(0.97, 1.03)
 MOST_OFF = 0.01
-"""Of a parameter count printed to five digits."""
+"""Largest relative error of a parameter count printed to five digits."""
 LIMIT = 1024
 """Tokens below which the feed-forward network dominates (§2.2)."""
 BERT_BASE = T5Shape(12, 0, inner=3072, width=768, head_width=64, heads=12)

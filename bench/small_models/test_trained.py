@@ -10,8 +10,9 @@ import torch
 from bench.conftest import Conclude
 from bench.measure.session import Session
 from bench.parameters import parameters
-from bench.small_models.lab import Distilled, SmallModels, Variant
+from bench.small_models.lab import SmallModels
 from bench.small_models.rows import AHEAD, BASELINE, MINI, SAME, ahead, networks, settle, settle_ahead, spreads
+from bench.small_models.variants import Distilled, Variant
 from bench.verdict.conclude import exactly
 from bench.verdict.documents import Interval
 from bench.verdict.regions import GROWS, Region

@@ -1,1 +1,1 @@
-"""What things cost, ours against the obvious way in one process (pytest-benchmark)."""
+"""Cost of our implementations against the obvious ones, in one process (pytest-benchmark)."""

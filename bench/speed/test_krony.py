@@ -1,4 +1,4 @@
-"""What Kronecker decomposition, Kronecker layers and training cost, against the plain way in the same process."""
+"""Cost of Kronecker decomposition, Kronecker layers and training, against the plain way in the same process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOISE = 1.25
 
 @pytest.fixture(autouse=True)
 def less_at_lower_efforts(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> None:
-    """Only thorough effort times the shapes of Table 1 that have no name; quick effort times the 81M model's alone."""
+    """Skip shapes: those of Table 1 without a name below thorough effort, all but the 81M model's at quick effort."""
     effort = pytestconfig.getoption("effort")
     row = request.node.callspec.params.get("row") if hasattr(request.node, "callspec") else None
     if effort != "thorough" and isinstance(row, Factorisation) and not row.name:

@@ -1,4 +1,4 @@
-"""What things cost, measured with pytest-benchmark against the plain way in the same process.
+"""Cost of measuring, timed with pytest-benchmark against the plain way in the same process.
 
 Ratios and memory go into `extra_info`, so `pytest bench/speed/test_measuring.py --benchmark-json=FILE` keeps them.
 """
@@ -71,12 +71,12 @@ def scoring_peak_bytes(context: int, width: int, vocabulary: int) -> int:
     """
     generator = torch.Generator().manual_seed(0)
     head = nn.Linear(width, vocabulary, bias=False).requires_grad_(False)
-    dense, found = torch.randn(2, context, width, generator=generator)
+    dense, compressed = torch.randn(2, context, width, generator=generator)
     labels = torch.arange(context)
-    compare(head, found[:1], dense[:1], labels[:1])  # libraries set up their threads
+    compare(head, compressed[:1], dense[:1], labels[:1])  # libraries set up their threads
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     before = _status("VmRSS")
-    compare(head, found, dense, labels)
+    compare(head, compressed, dense, labels)
     return _status("VmHWM") - before
 
 
@@ -90,7 +90,7 @@ def _status(name: str) -> int:
 def test_memory_does_not_grow_with_context(
     session: Session, benchmark: Callable, monkeypatch: pytest.MonkeyPatch, context: int
 ) -> None:
-    """What scoring takes beyond the model and its hidden states, with every token of the context scored."""
+    """Memory that scoring takes beyond the model and its hidden states, with every token of the context scored."""
     if context > 512 and session.settings.effort == "quick":
         pytest.skip("scoring 8,192 tokens takes half a minute; use --effort=normal")
     # What is freed goes back at once; else fragments of freed chunks, as many as chance has it, are counted as well.
@@ -152,8 +152,8 @@ def test_choosing_weights_against_a_sort(benchmark: Callable, shape: tuple[int, 
     """Exactly k of each group, against argsort."""
     scores = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     plain = seconds(lambda: sorted_mask(scores, shape[1] // 2), 3)
-    found = benchmark.pedantic(smallest, (scores, shape[1] // 2), rounds=5)
-    assert torch.equal(found, sorted_mask(scores, shape[1] // 2))
+    mask = benchmark.pedantic(smallest, (scores, shape[1] // 2), rounds=5)
+    assert torch.equal(mask, sorted_mask(scores, shape[1] // 2))
     benchmark.extra_info["times_faster_than_argsort"] = plain / benchmark.stats.stats.min
 
 

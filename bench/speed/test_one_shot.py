@@ -1,4 +1,4 @@
-"""What one-shot compression and small models cost, against the plain way in the same process (pytest-benchmark)."""
+"""Cost of one-shot compression and small models, against the plain way in the same process (pytest-benchmark)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from models.training.train_many import train_many
 
 LEAST_RATIO = 3.0
 SAME_CODES = 0.999
-"""Of the codes: float32 sums in another order move a weight across a rounding boundary now and then."""
+"""Share of codes that must agree: float32 sums in another order move a weight over a rounding boundary at times."""
 SHAPES = [(1536, 576), (576, 1536)]
 LARGE = (4096, 4096)
 SEQUENCES, SEQUENCE = 64, 512
@@ -63,7 +63,7 @@ def plain_gptq(weight: Tensor, gram: Tensor, bits: int, size: int | None = None)
 
 
 def plain_sparsegpt(weight: Tensor, gram: Tensor, block: int = 128) -> Tensor:
-    """The same with half of each block's weights dropped. Gives the mask."""
+    """SparseGPT column by column, half of each block's weights dropped. Gives the mask."""
     factor = inverse_factor(gram, 0.01)[0].to(weight.dtype)
     weight, mask = weight.clone(), torch.zeros_like(weight, dtype=torch.bool)
     for i in range(weight.shape[1]):
@@ -195,9 +195,9 @@ NANO = T5Shape(2, 2, inner=80, width=20, head_width=5, heads=4, vocabulary=1058)
 def rows(count: int = 256, inputs: int = 24, targets: int = 3) -> Tensor:
     """A table of random examples."""
     generator = torch.Generator().manual_seed(0)
-    found = torch.randint(2, NANO.vocabulary, (count, inputs + targets + 1), generator=generator)
-    found[:, -1] = torch.arange(count)
-    return found
+    examples = torch.randint(2, NANO.vocabulary, (count, inputs + targets + 1), generator=generator)
+    examples[:, -1] = torch.arange(count)
+    return examples
 
 
 @pytest.mark.parametrize("seeds", [5])
@@ -214,9 +214,9 @@ def test_many_seeds_at_once(benchmark: Callable, seeds: int) -> None:
 
     slow = seconds(alone, 2)
     benchmark.pedantic(together, rounds=2, warmup_rounds=1)
-    found = benchmark.stats.stats.min
-    benchmark.extra_info["times_faster"] = slow / found
-    benchmark.extra_info["seeds_a_minute_at_1000_steps"] = 60 / (found / seeds * 1000 / training.steps)
+    fast = benchmark.stats.stats.min
+    benchmark.extra_info["times_faster"] = slow / fast
+    benchmark.extra_info["seeds_a_minute_at_1000_steps"] = 60 / (fast / seeds * 1000 / training.steps)
 
 
 @torch.inference_mode()

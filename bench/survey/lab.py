@@ -31,7 +31,7 @@ BATCH_TOKENS = 2048
 PERCENTILES = (50, 90, 99, 99.9)
 HARNESS = (*WIKITEXT, *(f"lambada_{name}" for name in LAST_WORDS))
 PASSAGE_WORDS = 60
-"""Of a passage cut from the scored documents, where LAMBADA's own are not at hand."""
+"""Words of a passage cut from the scored documents, where LAMBADA's own are not at hand."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Scored:
     """D(compressed‖dense), `[documents]`."""
     agreement: Array
     percentiles: tuple[float, ...]
-    """Of the KL of single tokens, at `PERCENTILES`."""
+    """Percentiles of the KL of single tokens, at `PERCENTILES`."""
     harness: dict[str, float]
     """lm-evaluation-harness's own figures, where they were asked for."""
     bits_per_weight: float
     packed_bytes: float
     held_bytes: float
-    """In memory, as it is simulated."""
+    """Bytes in memory, as it is simulated."""
     sparsity: float
     noted: int
     """Layers where something did not go as asked."""
@@ -109,7 +109,7 @@ class Survey(Instrument):
 
     @property
     def off_domain(self) -> bool:
-        """Whether there is text of another kind to calibrate on (`--train-text`)."""
+        """True if there is text of another kind to calibrate on (`--train-text`)."""
         return self.session.settings.train_text is not None
 
     def batches(self, *, off_domain: bool) -> list[Tensor]:
@@ -141,7 +141,7 @@ class Survey(Instrument):
 
     @cached_property
     def pages(self) -> list[str]:
-        """What lm-evaluation-harness reads: the scored documents' beginnings."""
+        """Pages that lm-evaluation-harness reads: the scored documents' beginnings."""
         tokenizer, count = self.session.decoder.tokenizer, self.settings.harness_characters
         scored = self.session.corpus.scored[: self.settings.harness_pages]
         return [str(tokenizer.decode(tokens[:count]))[:count] for tokens in scored]
@@ -154,12 +154,12 @@ class Survey(Instrument):
             return passages_of(folder / LAMBADA)[:wanted]
         words = [str(self.session.decoder.tokenizer.decode(tokens)).split() for tokens in self.session.corpus.scored]
         starts = range(0, max(map(len, words)), PASSAGE_WORDS)
-        found = [" ".join(text[start : start + PASSAGE_WORDS]) for start in starts for text in words]
-        return [passage for passage in found if " " in passage][:wanted]
+        runs = [" ".join(text[start : start + PASSAGE_WORDS]) for start in starts for text in words]
+        return [passage for passage in runs if " " in passage][:wanted]
 
     @property
     def has_harness(self) -> bool:
-        """Whether lm-evaluation-harness can read with this tokenizer."""
+        """True if lm-evaluation-harness can read with this tokenizer."""
         return can_read(self.session.decoder.tokenizer)
 
     def harness(self) -> dict[str, float]:
@@ -206,15 +206,15 @@ class Survey(Instrument):
         started = time.perf_counter()
         with compressed(method, self.blocks, forward=decoder.hidden, batches=batches, keep=keep) as outcome:
             seconds = time.perf_counter() - started
-            found = self._scores(self._states(str(method)), dense)
+            scores = self._scores(self._states(str(method)), dense)
             if isinstance(method, GPTQ) and self.has_harness:
-                found |= {name: np.array(value) for name, value in self.harness().items()}
+                scores |= {name: np.array(value) for name, value in self.harness().items()}
         if keep is not None:
             shutil.rmtree(keep)
-        return found | _described(outcome) | {"seconds": np.array(seconds)}
+        return scores | _described(outcome) | {"seconds": np.array(seconds)}
 
     def _kept_blocks(self, method: Method, off_domain: bool) -> Path:
-        """Where a run that is interrupted leaves the blocks it has done; those of an earlier session only to resume."""
+        """Folder in which an interrupted run leaves the blocks it has done; cleared unless the session resumes."""
         code = code_sha256(tuple(sorted((root_of(Survey._measure), root_of(type(method))))))
         session = self.session
         what = f"{method!r} {off_domain} {self.settings} {session.model_sha256} {session.text_sha256} {code}"
@@ -224,8 +224,8 @@ class Survey(Instrument):
         return folder
 
     def _scores(self, states: Tensor, dense: Tensor) -> dict[str, Array]:
-        found = self.windows.against(self.session.decoder.head, states, dense)
-        tokens = {name: values.double().numpy() for name, values in found.items()}
+        divergences = self.windows.against(self.session.decoder.head, states, dense)
+        tokens = {name: values.double().numpy() for name, values in divergences.items()}
         means = {name: values.mean(1) for name, values in tokens.items()}
         return means | {"percentiles": np.percentile(tokens["kl"], PERCENTILES)}
 

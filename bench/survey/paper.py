@@ -67,15 +67,15 @@ class OPT(Instrument):
     def calibration(self) -> list[Tensor]:
         """A run of tokens from a place drawn with the seed, of each of the first documents that are longer than it."""
         length, wanted = self.settings.calibration_length, self.settings.calibration_sequences
-        draw, found = random.Random(self.session.settings.seed), []
+        draw, runs = random.Random(self.session.settings.seed), []
         for text in self._texts():
             tokens = self.session.decoder.tokenizer(text, verbose=False)["input_ids"]
             if len(tokens) > length:
                 start = draw.randrange(len(tokens) - length)
-                found.append(torch.tensor(tokens[start : start + length]))
-            if len(found) == wanted:
-                return list(torch.stack(found).split(CALIBRATION_BATCH))
-        raise InputError(f"{len(found)} documents of C4 have more than {length} tokens; calibration asks for {wanted}")
+                runs.append(torch.tensor(tokens[start : start + length]))
+            if len(runs) == wanted:
+                return list(torch.stack(runs).split(CALIBRATION_BATCH))
+        raise InputError(f"{len(runs)} documents of C4 have more than {length} tokens; calibration asks for {wanted}")
 
     def perplexity(self, method: Method | None) -> float:
         """Perplexity of the dense model, or of it compressed."""

@@ -1,4 +1,4 @@
-"""How much text the survey's one-shot methods are calibrated and scored on at each scale and effort."""
+"""Settings of the survey: how much text its one-shot methods are calibrated and scored on, by scale and effort."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SurveySettings:
-    """Whole windows are scored, from the start of each document."""
+    """Amounts of text; whole windows are scored, from the start of each document."""
 
     documents: int
     tokens: int
-    """Of a document."""
+    """Scored tokens of a document."""
     calibration_sequences: int
     calibration_length: int
     blocks: int | None = None
-    """How many of the first blocks are compressed; None for all."""
+    """Number of first blocks that are compressed; None for all."""
     harness_pages: int = 2
-    """That lm-evaluation-harness reads."""
+    """Pages that lm-evaluation-harness reads."""
     harness_characters: int = 1500
-    """Of a page."""
+    """Characters of a page."""
     passages: int = 64
-    """Whose last word lm-evaluation-harness asks for."""
+    """Passages whose last word lm-evaluation-harness asks for."""
     protocol_tokens: int | None = None
-    """Of the text on which a user's checkpoint is scored under each protocol of perplexity; None for all."""
+    """Tokens on which a user's checkpoint is scored under each protocol of perplexity; None for all."""
 
 
 SURVEY_SETTINGS = {

@@ -24,7 +24,7 @@ from compress.quantization.rounding import RoundToNearest
 PAPER_SCALE = "paper-opt"
 pytestmark = pytest.mark.paper
 DENSE, ROUNDED, CALIBRATED, TWO_DIGITS = 0.003, 0.005, 0.03, 0.04
-"""Of a printed perplexity; the last where 1.3e3 is printed."""
+"""Tolerances of a printed perplexity; the last where 1.3e3 is printed."""
 PRINTED: tuple[tuple[str, str, Method | None, float, float], ...] = (
     # Frantar et al. 2023, table of OPT on WikiText-2, one asymmetric grid a row.
     ("INSTRUMENT-opt-dense", "INSTRUMENT", None, 27.65, DENSE),

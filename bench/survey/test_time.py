@@ -34,7 +34,7 @@ TWO_OF_FOUR = Row(
 
 
 def rounds(session: Session) -> int:
-    """How often times are paired at the session's effort."""
+    """Number of paired timings at the session's effort."""
     return 20 if session.settings.effort == "quick" else 60
 
 

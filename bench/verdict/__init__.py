@@ -1,1 +1,1 @@
-"""From numbers to verdicts: intervals, regions, claims and the evidence; knows no model."""
+"""Verdicts from numbers: intervals, regions, claims and the evidence; knows no model."""

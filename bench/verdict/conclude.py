@@ -1,4 +1,4 @@
-"""From rows to results, and from results to the verdicts of parts and claims."""
+"""Conclusions: from rows to results, and from results to the verdicts of parts and claims."""
 
 from __future__ import annotations
 

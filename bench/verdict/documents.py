@@ -110,7 +110,7 @@ def log_growth(curve: Array) -> Array:
 
 
 def growth(curves: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-    """How many times the value at the shortest context it is at the longest: `[documents, contexts]`."""
+    """Ratio of the value at the longest context to that at the shortest: `[documents, contexts]`."""
     return cluster_interval(curves, log_growth, seed=seed, resamples=resamples).map(np.exp)
 
 

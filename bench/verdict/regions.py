@@ -1,4 +1,4 @@
-"""From an interval and an acceptance region to a verdict.
+"""Verdict from an interval and an acceptance region.
 
 The regions are fixed here and beside the rows, before anything is measured; no result changes them.
 """

@@ -19,10 +19,10 @@ class Row:
     of: str
     """The claim and its part, such as LC3c; or an instrument of the suite's own."""
     statistic: str
-    """What is measured, in words."""
+    """Measured quantity, in words."""
     accept: Region
     because: str = ""
-    """Why the region lies where it does."""
+    """Reason why the region lies where it does."""
     contestants: tuple[object, ...] = ()
     """The variants that are measured, in the order in which `measure` takes them."""
     measure: Callable[..., Interval] | None = None

@@ -44,9 +44,9 @@ def spread_ratio(first: Array, second: Array, *, level: float = LEVEL) -> Interv
         ValueError: a group of fewer than three seeds, a value that is not finite, or a group without spread.
     """
     _check([first, second], fewest=3)
-    found = [_log_variance(np.asarray(group, dtype=np.float64)) for group in (first, second)]
-    value = found[0][0] - found[1][0]
-    interval = _welch(value, [error for _, error in found], [len(first) - 1, len(second) - 1], level)
+    estimates = [_log_variance(np.asarray(group, dtype=np.float64)) for group in (first, second)]
+    value = estimates[0][0] - estimates[1][0]
+    interval = _welch(value, [error for _, error in estimates], [len(first) - 1, len(second) - 1], level)
     return interval.map(lambda log_variance: math.exp(log_variance / 2))
 
 
@@ -74,9 +74,9 @@ def low_outliers(groups: Sequence[Array], *, level: float = LEVEL) -> tuple[Inte
         high += int((group > third + reach).sum())
     if not low + high:
         return None
-    found = stats.binomtest(low, low + high)
-    bounds = found.proportion_ci(level)
-    return Interval(float(found.statistic), float(bounds.low), float(bounds.high)), low + high
+    share = stats.binomtest(low, low + high)
+    bounds = share.proportion_ci(level)
+    return Interval(float(share.statistic), float(bounds.low), float(bounds.high)), low + high
 
 
 def seeds_to_decide(first: Array, second: Array, threshold: float = 0.0, *, level: float = LEVEL) -> int:

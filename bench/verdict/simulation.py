@@ -49,7 +49,7 @@ class Population:
 def rate_of_reproduced(
     population: Population, *, documents: int, truth: float, accept: Region, simulations: int, resamples: int, seed: int
 ) -> tuple[Interval, float]:
-    """How often the engine says "reproduced", with its exact binomial interval, and how often BCa would.
+    """Rate at which the engine says "reproduced", with its exact binomial interval, and the rate at which BCa would.
 
     The second number is what SciPy's BCa bootstrap would have said on the same draws, for comparison.
     """
@@ -67,9 +67,9 @@ def _bca(curves: Array, resamples: int, rng: np.random.Generator) -> Interval:
     def statistic(which: NDArray[np.integer], axis: int = -1) -> Array:
         return log_growth(curves[which].mean(-2))
 
-    found = stats.bootstrap(
+    interval = stats.bootstrap(
         (np.arange(len(curves)),), statistic, vectorized=True, n_resamples=resamples, method="BCa", rng=rng
     ).confidence_interval
     value = float(log_growth(curves.mean(0)))
-    low, high = min(found.low, value), max(found.high, value)
+    low, high = min(interval.low, value), max(interval.high, value)
     return Interval(*np.exp([value, low, high]))

@@ -12,7 +12,7 @@ from bench.verdict.regions import Verdict
 
 QUALIFIED = {Verdict.REPRODUCED.value: "qualified", Verdict.NOT_REPRODUCED.value: "did not qualify"}
 QUALIFYING = ("INSTRUMENT", "VERDICTS")
-"""What the suite measures of itself; its verdicts are in words of their own."""
+"""Instruments that measure the suite itself; their verdicts are in words of their own."""
 SHORTEST = 8
 """Characters of a statistic under which it says nothing."""
 
@@ -67,7 +67,7 @@ def region_of(result: Result) -> str:
 
 
 def row_line(result: Result, word: str, width: int) -> tuple[str, str]:
-    """What a row is and measured, and its verdict, together at most `width` characters; the statistic gives way."""
+    """Name and number of a row, and its verdict, together at most `width` characters; the statistic gives way."""
     claim = result.claim + result.part
     name = result.row.removeprefix(f"{claim}-").removeprefix(f"{result.claim}-")
     verdict = f"{word}, control" if result.control else word

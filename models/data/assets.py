@@ -54,7 +54,7 @@ class Asset:
 
 
 def cache_folder() -> Path:
-    """Where downloads and what is made of them are kept: `$LM_COMPRESSION_BENCH_CACHE`, or under `~/.cache`."""
+    """Folder for downloads and what is made of them: `$LM_COMPRESSION_BENCH_CACHE`, or one under `~/.cache`."""
     chosen = os.environ.get("LM_COMPRESSION_BENCH_CACHE")
     return Path(chosen) if chosen else Path.home() / ".cache" / "lm-compression-bench"
 

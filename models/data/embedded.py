@@ -114,7 +114,7 @@ def wikipedia_articles() -> list[Document]:
 
 
 def documents_of(text: Path | None) -> list[Document]:
-    """Those of a file, or of the sample where there is none.
+    """Documents of a file, or of the Wikipedia sample where none is given.
 
     Raises:
         InputError: the file is not there or holds no document.

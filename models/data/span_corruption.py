@@ -12,7 +12,7 @@ NOISE_DENSITY, MEAN_SPAN = 0.15, 3.0
 def noise_spans(
     length: int, generator: np.random.Generator, *, density: float = NOISE_DENSITY, mean_span: float = MEAN_SPAN
 ) -> np.ndarray:
-    """Which tokens are noise, boolean `[length]`: as many spans as the density and their mean length ask, at random.
+    """Mask of the noise tokens, boolean `[length]`: as many spans as the density and their mean length ask, at random.
 
     The first token is never noise and the last always is, as in T5: spans of both kinds alternate.
 

@@ -15,7 +15,7 @@ from models.data.text import Document
 from models.errors import InputError
 
 Example = tuple[str, str]
-"""What is read and what is to be written."""
+"""Text that is read, and text that is to be written."""
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(])")
 SHORTEST_SENTENCE = 25
 """Characters; shorter ones are headings and initials."""
@@ -27,7 +27,7 @@ class Task:
 
     name: str
     labels: tuple[str, ...]
-    """Empty where any text may be an answer."""
+    """Answers that exist; empty where any text may be one."""
     train: list[Example]
     test: list[Example]
     shifted: list[Example]
@@ -56,7 +56,7 @@ def sentences(text: str) -> list[str]:
 
 
 def article_of_origin(documents: Sequence[Document], *, classes: int, seed: int, most: int = 400) -> Task:
-    """Which of the longest articles a sentence stands in: a number from 0.
+    """Task of telling which of the longest articles a sentence stands in: a number from 0.
 
     Sentences of an article are shuffled; a fifth is scored. Articles have at most `most` sentences each, so that labels
     are about as common.
@@ -64,13 +64,13 @@ def article_of_origin(documents: Sequence[Document], *, classes: int, seed: int,
     Raises:
         InputError: too few documents.
     """
-    found = sorted((sentences(document.text) for document in documents), key=len, reverse=True)[:classes]
-    if len(found) < classes or classes < 2:
+    articles = sorted((sentences(document.text) for document in documents), key=len, reverse=True)[:classes]
+    if len(articles) < classes or classes < 2:
         raise InputError(f"{len(documents)} documents cannot give {classes} classes of at least two")
     generator = np.random.default_rng(seed)
     train: list[Example] = []
     test: list[Example] = []
-    for number, article in enumerate(found):
+    for number, article in enumerate(articles):
         chosen = [article[i] for i in generator.permutation(len(article))[:most]]
         fifth = max(1, len(chosen) // 5)
         test += [(sentence, str(number)) for sentence in chosen[:fifth]]
@@ -79,7 +79,7 @@ def article_of_origin(documents: Sequence[Document], *, classes: int, seed: int,
 
 
 def sentence_order(documents: Sequence[Document], *, shifted_documents: int, seed: int) -> Task:
-    """Whether two neighbouring sentences are given in their order; other articles are the other distribution.
+    """Task of telling if two neighbouring sentences are in order; other articles are the other distribution.
 
     Raises:
         InputError: no document is left to learn from.
@@ -94,8 +94,8 @@ def sentence_order(documents: Sequence[Document], *, shifted_documents: int, see
     near: list[Example] = []
     far: list[Example] = []
     for number, document in enumerate(documents):
-        found = sentences(document.text)
-        for first, second in zip(found[::2], found[1::2], strict=False):
+        parts = sentences(document.text)
+        for first, second in zip(parts[::2], parts[1::2], strict=False):
             swapped = bool(generator.integers(2))
             pair = (second, first) if swapped else (first, second)
             # The ends that meet are what tells, so they must survive the cut to the input's length.
@@ -168,15 +168,15 @@ def arithmetic(*, train: int, test: int, terms: int, largest: int, seed: int) ->
     seen: set[tuple[int, ...]] = set()
 
     def draw(count: int, terms: int) -> list[tuple[int, ...]]:
-        found: list[tuple[int, ...]] = []
+        sums: list[tuple[int, ...]] = []
         if (largest + 1) ** terms < 2 * (count + len(seen)):
             raise InputError(f"{count} different sums of {terms} numbers up to {largest} do not exist; ask for fewer")
-        while len(found) < count:
+        while len(sums) < count:
             numbers = tuple(generator.integers(0, largest + 1, terms).tolist())
             if numbers not in seen:
                 seen.add(numbers)
-                found.append(numbers)
-        return found
+                sums.append(numbers)
+        return sums
 
     def example(numbers: tuple[int, ...]) -> Example:
         return " + ".join(map(str, numbers)), str(sum(numbers) % 10)
@@ -194,7 +194,7 @@ def arithmetic(*, train: int, test: int, terms: int, largest: int, seed: int) ->
 
 
 def with_rationales(task: Task, rationales: Sequence[str]) -> list[Example]:
-    """Both tasks of distilling step by step (Hsieh et al. 2023, §3.2): a prefix says which of them is asked.
+    """Examples of both tasks of distilling step by step (Hsieh et al. 2023, §3.2): a prefix says which is asked.
 
     Raises:
         ValueError: other numbers of examples and rationales.

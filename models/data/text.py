@@ -42,7 +42,7 @@ class Corpus:
     titles: tuple[str, ...]
     """Titles of the scored documents, in their order."""
     sha256: str
-    """Of all the text, so that a result can name what it was measured on."""
+    """Hash of all the text, so that a result can name what it was measured on."""
 
 
 def read_documents(path: Path) -> list[Document]:
@@ -100,8 +100,8 @@ def _jsonl(path: Path, content: str) -> list[Document]:
 def _plain(name: str, content: str) -> list[Document]:
     if END_OF_TEXT in content:
         parts = content.split(END_OF_TEXT)
-    elif found := next((list(title.finditer(content)) for title in TITLES if title.search(content)), None):
-        starts = [match.start() for match in found]
+    elif headings := next((list(title.finditer(content)) for title in TITLES if title.search(content)), None):
+        starts = [match.start() for match in headings]
         parts = [content[a:b] for a, b in zip(starts, [*starts[1:], len(content)], strict=True)]
     else:
         parts = BLANK_LINES.split(content)

@@ -11,7 +11,7 @@ from models.data.text import END_OF_TEXT, Document
 
 BYTES = 256
 ENOUGH_CHARACTERS = 20_000_000
-"""Of training text, to choose a vocabulary by."""
+"""Characters of training text that are enough to choose a vocabulary by."""
 
 
 def enough_texts(documents: Iterable[Document]) -> list[str]:
@@ -43,6 +43,6 @@ def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(texts, trainer)
-    if (found := tokenizer.get_vocab_size()) != size:
-        raise ValueError(f"the text gives {found} tokens and not {size}; give more text or a smaller vocabulary")
+    if (actual := tokenizer.get_vocab_size()) != size:
+        raise ValueError(f"the text gives {actual} tokens and not {size}; give more text or a smaller vocabulary")
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END_OF_TEXT, bos_token=END_OF_TEXT)

@@ -14,7 +14,7 @@ SCHEDULES = (CONSTANT, COSINE, INVERSE_SQRT, INVERSE_SQRT_FLAT)
 
 
 def learning_rate_factor(schedule: str, *, warmup: int, steps: int) -> Callable[[int], float]:
-    """What the learning rate is multiplied by at each step, counted from 0.
+    """Factor of the learning rate at each step, counted from 0.
 
     The inverse square roots are `sqrt(warmup / step)` after the warm-up (Raffel et al. 2020, §3.1.2, with the peak
     rather than 1 / sqrt(warmup) as the rate).

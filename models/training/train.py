@@ -7,12 +7,9 @@ been, and leaves the global generator as it was.
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,70 +22,9 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from models.errors import InputError
-from models.training.schedules import learning_rate_factor, scheduler
-
-Loss = Callable[[nn.Module, Tensor], Tensor]
-"""From a model and tokens `[batch, context]` to a scalar."""
-Watch = Callable[[int, float], None]
-"""Told after every step of its tokens and its loss."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """Everything that decides a training run, apart from the model, its loss and the text."""
-
-    steps: int
-    batch: int
-    """Sequences of one step, over all accumulated parts and devices."""
-    learning_rate: float
-    schedule: str = "constant"
-    """One of `models.training.schedules.SCHEDULES`."""
-    warmup: int = 0
-    """Steps."""
-    accumulation: int = 1
-    """Parts in which a batch goes through the model."""
-    clip: float = 1.0
-    """Largest norm of the gradient."""
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 0.1
-    """On matrices; biases and norms have none."""
-    seed: int = 0
-    precision: str = "no"
-    """no (float32) or bf16."""
-
-    def __post_init__(self) -> None:
-        learning_rate_factor(self.schedule, warmup=self.warmup, steps=self.steps)  # refuses what does not fit
-        if min(self.steps, self.batch, self.accumulation) < 1 or self.batch % self.accumulation:
-            raise ValueError(
-                f"{self.steps} steps of {self.batch} sequences in {self.accumulation} parts: all must be at least 1, "
-                "and the parts must divide the batch"
-            )
-        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
-            raise ValueError(f"the learning rate is {self.learning_rate}; it must be above 0")
-
-
-@dataclass
-class History:
-    """What a run left behind besides the model."""
-
-    losses: list[float] = field(default_factory=list)
-    """One a step, nats a token."""
-    tokens: int = 0
-    seconds: float = 0.0
-    failed: int | None = None
-    """The step at which the run diverged, where that did not stop everything."""
-
-
-class Diverged(RuntimeError):
-    """The loss or the gradient was no number any more. The model holds the last good weights."""
-
-    def __init__(self, step: int, learning_rate: float, loss: float, kept: Path | None) -> None:
-        where = f"the last good checkpoint is {kept}" if kept else "no checkpoint was kept"
-        super().__init__(
-            f"loss {loss} at step {step} with learning rate {learning_rate:.3g}: the run diverged; {where}. "
-            "Lower the learning rate or lengthen the warm-up"
-        )
-        self.step, self.learning_rate = step, learning_rate
+from models.training.checkpoints import Checkpoints
+from models.training.plan import Diverged, History, Loss, Training, Watch
+from models.training.schedules import scheduler
 
 
 def next_token_loss(model: nn.Module, tokens: Tensor) -> Tensor:
@@ -115,7 +51,7 @@ def _order(windows: int, epoch: int, seed: int) -> np.ndarray:
 
 
 def batch_indices(windows: int, batch: int, step: int, seed: int) -> list[int]:
-    """Which windows a step reads: every epoch is a shuffle of all of them, of its own."""
+    """Indices of the windows that a step reads; every epoch has a shuffle of its own."""
     chosen: list[int] = []
     first = step * batch
     while len(chosen) < batch:
@@ -155,7 +91,7 @@ def train(
     if not len(windows):
         raise InputError("there is no window to train on; give more text")
     run = _Run(model, windows, training, loss, Accelerator(cpu=device == "cpu", mixed_precision=training.precision))
-    kept = _Checkpoints(run.accelerator, folder, training)
+    kept = Checkpoints(run.accelerator, folder, training)
     bar = tqdm(total=training.steps, unit=" steps", disable=watch is not None, leave=False)
     try:
         with torch.random.fork_rng():
@@ -197,7 +133,7 @@ class _Run:
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         accelerator.register_for_checkpointing(self.schedule)
 
-    def step(self, step: int, kept: _Checkpoints) -> tuple[float, int]:
+    def step(self, step: int, kept: Checkpoints) -> tuple[float, int]:
         """One update; gives the loss and the tokens."""
         indices = batch_indices(len(self.windows), self.training.batch, step, self.training.seed)
         parts = [_rows(self.windows, part) for part in _parts(indices, self.training.accumulation)]
@@ -228,9 +164,9 @@ def _gradients(accelerator: Accelerator, model: nn.Module, parts: list[Tensor], 
         tokens += part.numel()
         mine = part[accelerator.process_index :: accelerator.num_processes].to(accelerator.device)
         with accelerator.autocast():
-            found = loss(model, mine) / len(parts)
-        accelerator.backward(found)
-        value += float(found.detach())
+            part_loss = loss(model, mine) / len(parts)
+        accelerator.backward(part_loss)
+        value += float(part_loss.detach())
     return value, tokens
 
 
@@ -253,52 +189,3 @@ def _shown(bar: tqdm, history: History) -> Watch:
         bar.update()
 
     return show
-
-
-class _Checkpoints:
-    """The latest good state of a run in a folder, replaced as a whole."""
-
-    def __init__(self, accelerator: Accelerator, folder: Path | None, training: Training) -> None:
-        self.accelerator, self.folder = accelerator, folder
-        self.settings = json.loads(json.dumps(asdict(training)))
-
-    def latest(self) -> Path | None:
-        """The newest checkpoint."""
-        if self.folder is None:
-            return None
-        found = sorted(path for path in self.folder.glob("step-*") if (path / "history.json").is_file())
-        return found[-1] if found else None
-
-    def save(self, history: History) -> None:
-        """Write aside, move into place, then drop the one before."""
-        if self.folder is None:
-            return
-        before, place = self.latest(), self.folder / f"step-{len(history.losses):08d}"
-        beside = place.with_name(f"{place.name}.part")
-        self.accelerator.save_state(str(beside), safe_serialization=True)
-        if self.accelerator.is_main_process:
-            (beside / "history.json").write_text(json.dumps({"training": self.settings, "history": asdict(history)}))
-            beside.replace(place)
-            if before is not None and before != place:
-                shutil.rmtree(before)
-
-    def resume(self) -> History:
-        """Load the newest checkpoint if there is one."""
-        path = self.latest()
-        if path is None:
-            return History()
-        kept = json.loads((path / "history.json").read_text())
-        if kept["training"] != self.settings:
-            changed = {key for key, value in self.settings.items() if kept["training"].get(key) != value}
-            raise InputError(
-                f"{path} holds a run with other settings ({', '.join(sorted(changed))}); "
-                "give another folder or delete it"
-            )
-        try:
-            self.accelerator.load_state(str(path))
-        except (RuntimeError, KeyError, ValueError) as error:
-            reason = str(error).split("\n")[0]
-            raise InputError(
-                f"{path} is a checkpoint of another architecture ({reason}); give another folder"
-            ) from error
-        return History(**kept["history"])

@@ -1,4 +1,4 @@
-"""Many small models of one shape trained at once: their weights stacked, their steps taken together.
+"""Training of many small models of one shape at once: their weights stacked, their steps taken together.
 
 A small model leaves a machine idle between operations; stacked, ten seeds take one operation where they took ten. Every
 model reads its own order of the data and ends with the weights it would have had alone, up to rounding.
@@ -18,7 +18,7 @@ from models.training.schedules import scheduler
 from models.training.train import History, Loss, Training, batch_indices
 
 Watch = Callable[[int, float], None]
-"""Told after every step of all models' tokens and of the first one's loss."""
+"""Function that is told after every step of all models' tokens and of the first one's loss."""
 
 
 class _Objective(nn.Module):
@@ -114,7 +114,7 @@ def train_many(
 
 
 def _groups(trained: dict[str, Tensor], decay: float) -> list[dict]:
-    """As `models.training.train` has them; a stacked matrix has one axis more."""
+    """Parameter groups as in `models.training.train`; a stacked matrix has one axis more."""
     return [
         {"params": [value for value in trained.values() if value.ndim > 2], "weight_decay": decay},
         {"params": [value for value in trained.values() if value.ndim <= 2], "weight_decay": 0.0},

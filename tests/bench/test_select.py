@@ -64,8 +64,8 @@ ITEMS = [Item(of or "ordinary", of) for of in CLAIMED]
     ],
 )
 def test_exactly_the_wanted_claims_are_kept(wanted, kept):
-    found, dropped = selected(ITEMS, wanted)
-    assert names(found) == kept
+    chosen, dropped = selected(ITEMS, wanted)
+    assert names(chosen) == kept
     assert names(dropped) == [item.name for item in ITEMS if item.name not in kept]
 
 

@@ -78,8 +78,8 @@ def test_a_dense_folder_opens_with_the_same_logits(tmp_path):
     tokens = torch.arange(16)[None]
     torch.testing.assert_close(opened(tokens).logits, model.eval()(tokens).logits, rtol=1e-5, atol=1e-6)
     use_linear_layers(opened)
-    for (name, found), (_, expected) in zip(opened.named_parameters(), model.named_parameters(), strict=True):
-        assert torch.equal(found, expected), name
+    for (name, parameter), (_, expected) in zip(opened.named_parameters(), model.named_parameters(), strict=True):
+        assert torch.equal(parameter, expected), name
     model.transformer.h[0].mlp.c_fc = torch.nn.Identity()
     with pytest.raises(InputError, match="c_fc is a Identity"):
         save_as_gpt2(model, folder)

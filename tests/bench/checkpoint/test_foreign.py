@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
-from models.load import load, weight_bytes
+from models.load import load
+from models.sources import weight_bytes
 from tests.bench.sessions import suite
 from tests.tiny_models import VOCABULARY, saved
 
@@ -55,10 +56,10 @@ def foreign_folder(request, dense_folder, tmp_path_factory):
 
 
 def test_it_opens_with_its_own_weights(dense_folder, foreign_folder):
-    found = load(str(foreign_folder))
+    opened = load(str(foreign_folder))
     expected = torch.load(foreign_folder / "expected.pt", weights_only=True)
     torch.testing.assert_close(
-        found.head(found.hidden(TOKENS)), expected, rtol=1e-5, atol=1e-6
+        opened.head(opened.hidden(TOKENS)), expected, rtol=1e-5, atol=1e-6
     )  # one kernel's rounding
     assert weight_bytes(str(foreign_folder)) < weight_bytes(str(dense_folder))
 
@@ -71,6 +72,6 @@ def test_its_verdict_sheet(dense_folder, foreign_folder, text_file, tmp_path):
     lines = [json.loads(line) for line in (place / "evidence.jsonl").read_text().splitlines()]
     rows = {line["row"]: line for line in lines if line["kind"] == "row"}
     assert {f"CHECKPOINT-{name}-protocol" for name in ("krony", "huggingface", "gptq")} < rows.keys()
-    found = rows["CHECKPOINT-loses-nothing"]["details"]["checkpoint"]
-    assert 0 < found["columns"]["mean KL compressed‖dense"] < 0.1
-    assert found["sizes"]["bytes in memory"] < found["sizes"]["bytes in memory, dense"]
+    sheet = rows["CHECKPOINT-loses-nothing"]["details"]["checkpoint"]
+    assert 0 < sheet["columns"]["mean KL compressed‖dense"] < 0.1
+    assert sheet["sizes"]["bytes in memory"] < sheet["sizes"]["bytes in memory, dense"]

@@ -18,8 +18,9 @@ from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup
 from compress.swap import apply
 from models.errors import InputError
-from models.load import load, weight_bytes
+from models.load import load
 from models.save import save_packed
+from models.sources import weight_bytes
 from tests.bench.sessions import suite
 
 
@@ -76,10 +77,12 @@ def test_two_heads_are_each_models_own():
     heads = [nn.Linear(6, 11, bias=False) for _ in range(2)]
     hidden = torch.randn(2, 5, 6, generator=generator)
     labels = torch.randint(11, (5,), generator=generator)
-    found = compare(heads[0], hidden[0], hidden[1], labels, dense_head=heads[1])
+    divergence = compare(heads[0], hidden[0], hidden[1], labels, dense_head=heads[1])
     log_p, log_q = (head(h).detach().double().log_softmax(-1) for head, h in zip(heads, hidden, strict=True))
-    torch.testing.assert_close(found.kl.double(), (log_p.exp() * (log_p - log_q)).sum(-1), rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(found.dense_loss.double(), -log_q.gather(1, labels[:, None])[:, 0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(divergence.kl.double(), (log_p.exp() * (log_p - log_q)).sum(-1), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        divergence.dense_loss.double(), -log_q.gather(1, labels[:, None])[:, 0], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_columns_are_their_names():
@@ -107,8 +110,8 @@ def test_edges(positions, expected):
 
 @pytest.mark.parametrize("positions", range(2, 700, 7))
 def test_there_are_always_two_buckets_with_something_in_them(positions):
-    found = edges(positions)
-    assert len(found) >= 3 and found[-1] == positions and all(a < b for a, b in pairwise(found))
+    starts = edges(positions)
+    assert len(starts) >= 3 and starts[-1] == positions and all(a < b for a, b in pairwise(starts))
 
 
 def test_tied_weights_are_held_once():

@@ -20,21 +20,21 @@ HALF, COARSE = Variant(None), Variant(KroneckerFactorisation((4, 1)))
 
 @pytest.fixture
 def lab(tmp_path, llama_folder):
-    found = session(tmp_path, model=str(llama_folder))
-    found.decoder = load(str(llama_folder))
+    made = session(tmp_path, model=str(llama_folder))
+    made.decoder = load(str(llama_folder))
     drawn = torch.randint(0, VOCABULARY, (8, 24), generator=torch.Generator().manual_seed(3))
-    found.corpus = Corpus(calibration=(), scored=tuple(drawn[:3]), titles=("a", "b", "c"), sha256="")
-    found.calibration = [drawn[4:]]
-    return found
+    made.corpus = Corpus(calibration=(), scored=tuple(drawn[:3]), titles=("a", "b", "c"), sha256="")
+    made.calibration = [drawn[4:]]
+    return made
 
 
 @pytest.mark.parametrize("method", [KroneckerFactorisation, KroneckerFitToInputs])
 def test_factors_that_lose_nothing_leave_the_model_as_it_is(lab, method):
     """With a second factor of 1 x 1 the first is the weight itself; the fit starts at its optimum."""
-    found = Healed(lab, HealedSettings(2, Healing(passes=1), 20)).measure(Variant(method((1, 1))))
-    assert found["kl"].shape == (3,) and abs(found["kl"]).max() < 1e-5  # float32 logits
-    np.testing.assert_allclose(found["loss"], found["dense_loss"], atol=1e-5)
-    assert found["errors"].max() < 1e-10
+    arrays = Healed(lab, HealedSettings(2, Healing(passes=1), 20)).measure(Variant(method((1, 1))))
+    assert arrays["kl"].shape == (3,) and abs(arrays["kl"]).max() < 1e-5  # float32 logits
+    np.testing.assert_allclose(arrays["loss"], arrays["dense_loss"], atol=1e-5)
+    assert arrays["errors"].max() < 1e-10
 
 
 @pytest.mark.parametrize(("blocks", "gone"), [(None, 1), (2, 1)])
@@ -42,9 +42,9 @@ def test_half_the_depth_is_exact_where_what_goes_does_nothing(lab, blocks, gone)
     block = lab.decoder.blocks[gone]
     for layer in (block.self_attn.o_proj, block.mlp.down_proj):
         torch.nn.init.zeros_(layer.weight)
-    found = Healed(lab, HealedSettings(2, UNHEALED, 20, blocks=blocks)).measure(HALF)
-    assert abs(found["kl"]).max() < 1e-6
-    left, dense = found["parameters"]
+    arrays = Healed(lab, HealedSettings(2, UNHEALED, 20, blocks=blocks)).measure(HALF)
+    assert abs(arrays["kl"]).max() < 1e-6
+    left, dense = arrays["parameters"]
     assert dense - left == sum(parameter.numel() for parameter in block.parameters())
 
 
@@ -52,11 +52,11 @@ def test_half_the_depth_is_exact_where_what_goes_does_nothing(lab, blocks, gone)
 def test_healing_changes_a_copy_and_brings_blocks_closer(lab, variant):
     before = {name: tensor.clone() for name, tensor in lab.decoder.model.state_dict().items()}
     real = Healed(lab, HealedSettings(3, Healing(passes=8, learning_rate=3e-3), 20))
-    found = real.measure(variant)
+    arrays = real.measure(variant)
     assert all(torch.equal(before[name], tensor) for name, tensor in lab.decoder.model.state_dict().items())
-    assert (found["errors"][:, 1] < found["errors"][:, 0]).all()
+    assert (arrays["errors"][:, 1] < arrays["errors"][:, 0]).all()
     unhealed = Healed(lab, HealedSettings(3, UNHEALED, 20)).measure(variant)
-    np.testing.assert_allclose(unhealed["errors"][0, 0], found["errors"][0, 0], rtol=1e-6)
+    np.testing.assert_allclose(unhealed["errors"][0, 0], arrays["errors"][0, 0], rtol=1e-6)
     assert np.array_equal(unhealed["errors"][:, 0], unhealed["errors"][:, 1])
 
 

@@ -61,15 +61,15 @@ def test_a_teacher_and_its_rivals_have_the_same_text(tmp_path, text_file, steps,
         SHAPE, 0.05, training, training, seeds=(0, 1), documents=4, windows=2, dropout=0.1, text=text
     )
     ladder = Ladder(session(tmp_path, text=text_file), settings)
-    found = len(ladder.text[0])
+    length = len(ladder.text[0])
     assert ladder.read == steps * 4 * SHAPE.positions
-    assert found == (text or ladder.read) or (steps == 900 and found < ladder.read)
+    assert length == (text or ladder.read) or (steps == 900 and length < ladder.read)
     assert ladder._fresh(SHAPE).config.resid_pdrop == dropout
 
 
 def test_an_untrained_teacher_does_not_qualify(ladder):
-    found = ladder.qualification
-    assert "does not discriminate" in found.doubt and "5-gram" in found.doubt
+    qualification = ladder.qualification
+    assert "does not discriminate" in qualification.doubt and "5-gram" in qualification.doubt
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,15 @@ def test_settings_fit_their_shapes():
 def test_crossed_interval_is_its_formula(seeds, documents, seed):
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(2, seeds, documents))
-    found = crossed_ratio(a, b)
+    interval = crossed_ratio(a, b)
     gap = a - b
     quantiles = [stats.t.ppf(0.975, n - 1) for n in (seeds, documents)]
     errors = [gap.mean(1).std(ddof=1) / seeds**0.5, gap.mean(0).std(ddof=1) / documents**0.5]
     half = sum((t * error) ** 2 for t, error in zip(quantiles, errors, strict=True)) ** 0.5
     np.testing.assert_allclose(
-        np.log([found.value, found.low, found.high]), [gap.mean(), gap.mean() - half, gap.mean() + half], atol=1e-9
+        np.log([interval.value, interval.low, interval.high]),
+        [gap.mean(), gap.mean() - half, gap.mean() + half],
+        atol=1e-9,
     )
 
 
@@ -125,8 +127,8 @@ def test_crossed_interval_covers_where_seeds_and_documents_vary(of_seeds, of_doc
         gap = (
             0.1 + rng.normal(0, of_seeds, (3, 1)) + rng.normal(0, of_documents, (1, 16)) + rng.normal(0, 0.01, (3, 16))
         )
-        found = crossed_ratio(gap, np.zeros_like(gap))
-        held += found.low <= np.exp(0.1) <= found.high
+        interval = crossed_ratio(gap, np.zeros_like(gap))
+        held += interval.low <= np.exp(0.1) <= interval.high
     assert held >= 936  # 0.95 less two standard errors of 1,000 draws
 
 

@@ -34,15 +34,15 @@ def test_divergence_is_its_definition_in_float64(seed, distance, tokens):
     hidden = torch.randn(tokens, 5, generator=generator)
     dense = hidden + distance * torch.randn(tokens, 5, generator=generator)
     labels = torch.randint(11, (tokens,), generator=generator)
-    found = compare(head(), hidden, dense, labels)
+    divergence = compare(head(), hidden, dense, labels)
     p, q = ((x @ head().weight.T).double().numpy() for x in (hidden, dense))
     # Rounding of logits of size 10 in float32 moves a log-probability by about 1e-6, a KL by that times its slope.
-    np.testing.assert_allclose(found.kl, oracles.kl(p, q), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(found.reverse_kl, oracles.kl(q, p), rtol=1e-4, atol=1e-6)
-    for loss, logits in ((found.loss, p), (found.dense_loss, q)):
+    np.testing.assert_allclose(divergence.kl, oracles.kl(p, q), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(divergence.reverse_kl, oracles.kl(q, p), rtol=1e-4, atol=1e-6)
+    for loss, logits in ((divergence.loss, p), (divergence.dense_loss, q)):
         expected = np.log(np.exp(logits).sum(-1)) - logits[range(tokens), labels]
         np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(found.agreement, p.argmax(-1) == q.argmax(-1))
+    np.testing.assert_array_equal(divergence.agreement, p.argmax(-1) == q.argmax(-1))
 
 
 def test_chunks_change_nothing(monkeypatch):
@@ -58,10 +58,10 @@ def test_chunks_change_nothing(monkeypatch):
 
 def test_a_model_does_not_diverge_from_itself():
     hidden = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
-    found = compare(head(), hidden, hidden, torch.zeros(30, dtype=torch.long))
-    assert (found.kl == 0).all()
-    assert (found.reverse_kl == 0).all()
-    assert (found.agreement == 1).all()
+    divergence = compare(head(), hidden, hidden, torch.zeros(30, dtype=torch.long))
+    assert (divergence.kl == 0).all()
+    assert (divergence.reverse_kl == 0).all()
+    assert (divergence.agreement == 1).all()
 
 
 def test_a_divergence_with_nan_is_nan():
@@ -110,15 +110,15 @@ def test_a_curve_is_what_whole_logits_give(tiny):
     dense = hidden_states(subject, cut)
     dense_logits = {c: tiny(input_ids=cut.tokens(c)).logits for c in cut.contexts}
     with compressed(method, subject.blocks):
-        found = curve(subject, cut, dense, hidden_states(subject, cut))
+        measured = curve(subject, cut, dense, hidden_states(subject, cut))
         logits = {c: tiny(input_ids=cut.tokens(c)).logits for c in cut.contexts}
     for i, context in enumerate(cut.contexts):
         where = cut.scored(context)
         p, q = (x[:, where].flatten(0, 1).numpy() for x in (logits[context], dense_logits[context]))
-        np.testing.assert_allclose(found.tokens["kl"][:, i].ravel(), oracles.kl(p, q), rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(measured.tokens["kl"][:, i].ravel(), oracles.kl(p, q), rtol=1e-4, atol=1e-7)
     longest, where = cut.contexts[-1], cut.resolved()
     p, q = (x[:, where].flatten(0, 1).numpy() for x in (logits[longest], dense_logits[longest]))
-    np.testing.assert_allclose(found.resolved.ravel(), oracles.kl(p, q), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(measured.resolved.ravel(), oracles.kl(p, q), rtol=1e-4, atol=1e-7)
 
 
 def test_batches_change_nothing_but_rounding(tiny):

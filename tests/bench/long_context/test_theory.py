@@ -30,14 +30,14 @@ def test_attention_rows_are_read_and_the_model_is_left_alone(tiny):
     documents = [torch.randint(0, 97, (60,), generator=torch.Generator().manual_seed(i)) for i in range(2)]
     subject, cut = decoder(tiny), paired_windows(documents, (4, 40), 8)
     before = tiny.config._attn_implementation
-    found = attention_noise(subject, cut)
+    noise = attention_noise(subject, cut)
     assert tiny.config._attn_implementation == before
-    assert found["positions"].tolist() == [16, 32]
+    assert noise["positions"].tolist() == [16, 32]
     tiny.set_attn_implementation("eager")
     rows = tiny(input_ids=cut.segments[:1], output_attentions=True).attentions
     weights = torch.stack([layer[0, :, 31].double() for layer in rows])
     expected = (weights**2 + (weights * (1 - weights)) ** 2).sum(-1).mean()
-    assert found["variances"][0, 1] == pytest.approx(expected.item(), rel=1e-5)
+    assert noise["variances"][0, 1] == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_simulated_documents_have_the_growth_that_was_asked():

@@ -254,9 +254,9 @@ def test_what_is_reached_changes_just_what_reaches_it(tree, what):
 
 
 def test_names_of_a_tree_reach_what_they_should(tree):
-    found = set(reached([MEASURE], tree, ["lab"]))
-    assert {"lab.run:Lab.prepare", "lab.shapes:Shape.volume", "lab.grids.fit:", "lab.constants:STEP"} <= found
-    assert not {"lab.run:Lab.unrelated", "lab.base:Base.never", "lab.tables:cycle", "lab.run:nobody"} & found
+    names = set(reached([MEASURE], tree, ["lab"]))
+    assert {"lab.run:Lab.prepare", "lab.shapes:Shape.volume", "lab.grids.fit:", "lab.constants:STEP"} <= names
+    assert not {"lab.run:Lab.unrelated", "lab.base:Base.never", "lab.tables:cycle", "lab.run:nobody"} & names
 
 
 def test_moving_a_helper_changes_nothing(tree):

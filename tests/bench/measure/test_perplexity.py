@@ -54,11 +54,11 @@ def test_protocols_are_what_they_say(decoder, protocol):
         expected = np.mean([np.mean(part) for part in losses])
     else:
         expected = np.mean([value for part in losses for value in part])
-    found = perplexity(decoder.model, decoder.tokenizer, LINES, protocol)
-    assert math.log(found.token) == pytest.approx(expected, abs=1e-5)
-    assert math.log(found.word) == pytest.approx(expected * 148 / len(text.split()), abs=1e-5)
-    assert math.log(found.byte) == pytest.approx(expected * 148 / len(text), abs=1e-5)
-    assert found.lengths.tolist() == [len(part) - 1 for part in parts]
+    measured = perplexity(decoder.model, decoder.tokenizer, LINES, protocol)
+    assert math.log(measured.token) == pytest.approx(expected, abs=1e-5)
+    assert math.log(measured.word) == pytest.approx(expected * 148 / len(text.split()), abs=1e-5)
+    assert math.log(measured.byte) == pytest.approx(expected * 148 / len(text), abs=1e-5)
+    assert measured.lengths.tolist() == [len(part) - 1 for part in parts]
 
 
 def test_the_papers_protocols_are_named_in_full():
@@ -92,8 +92,8 @@ def test_last_words_are_scored_alone(decoder, tmp_path):
     path.write_text("\n".join(json.dumps({"text": text}) for text in texts), encoding="utf-8")
     passages = passages_of(path)
     assert passages == texts
-    found = last_words(decoder.model, decoder.tokenizer, passages)
-    for text, loss in zip(texts, found.losses, strict=True):
+    words = last_words(decoder.model, decoder.tokenizer, passages)
+    for text, loss in zip(texts, words.losses, strict=True):
         tokens = decoder.tokenizer(text)["input_ids"]
         assert loss == pytest.approx(slow_losses(decoder, tokens)[-1], abs=1e-5)
     logits = decoder.model(torch.tensor([decoder.tokenizer("w3 w5 w8")["input_ids"]])).logits[0, -1]
@@ -108,10 +108,10 @@ def test_lm_eval_counts_words_of_the_original_text(decoder):
         harness(decoder.model, decoder.tokenizer, pages)
     tokenizer = copy.deepcopy(decoder.tokenizer)
     tokenizer.eos_token = "w0"
-    found = harness(decoder.model, tokenizer, pages)
-    assert math.log2(found["byte_perplexity"]) == pytest.approx(found["bits_per_byte"], rel=1e-9)
+    figures = harness(decoder.model, tokenizer, pages)
+    assert math.log2(figures["byte_perplexity"]) == pytest.approx(figures["bits_per_byte"], rel=1e-9)
     words, size = 9, sum(map(len, pages))
-    exponent = math.log(found["word_perplexity"]) / math.log(found["byte_perplexity"])
+    exponent = math.log(figures["word_perplexity"]) / math.log(figures["byte_perplexity"])
     assert exponent == pytest.approx(size / words, rel=1e-6)
 
 
@@ -120,10 +120,10 @@ def test_lm_eval_scores_last_words_as_we_do(decoder):
     tokenizer = copy.deepcopy(decoder.tokenizer)
     tokenizer.eos_token = "w0"
     passages = ["w1 w2 w3 w4", "w5 w6 w7", "w9 w8"]
-    found = harness(decoder.model, tokenizer, ["w1 w2 w3"], passages)
+    figures = harness(decoder.model, tokenizer, ["w1 w2 w3"], passages)
     ours = last_words(decoder.model, tokenizer, passages)
-    assert found["lambada_acc"] == ours.accuracy
-    assert found["lambada_perplexity"] == pytest.approx(math.exp(ours.losses.mean()), rel=1e-5)
+    assert figures["lambada_acc"] == ours.accuracy
+    assert figures["lambada_perplexity"] == pytest.approx(math.exp(ours.losses.mean()), rel=1e-5)
 
 
 def slow_kneser_ney(text, vocabulary, order, history, token):
@@ -160,10 +160,10 @@ def test_kneser_ney_is_its_definition_and_sums_to_one():
     text = np.random.default_rng(0).integers(0, 5, 60)
     model = KneserNey(text, vocabulary=6, order=3)
     for history in ([0, 1], [4, 4], [5, 5], [int(text[-2]), int(text[-1])]):
-        found = [model.probabilities(np.array([*history, token]))[-1] for token in range(6)]
+        probabilities = [model.probabilities(np.array([*history, token]))[-1] for token in range(6)]
         expected = [slow_kneser_ney(text.tolist(), 6, 3, history, token) for token in range(6)]
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
-        assert sum(found) == pytest.approx(1, abs=1e-12)
+        np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-12)
+        assert sum(probabilities) == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize(

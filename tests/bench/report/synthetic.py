@@ -89,7 +89,7 @@ def trained(**accuracies):
 def students():
     """Details of a row of Krony-PT's ladder."""
     ends = {"81M": 3.0, "half": 2.0, "half-distilled": 1.0}
-    found = {
+    students = {
         name: {
             "parameters": 60,
             "tokens": 100,
@@ -99,7 +99,7 @@ def students():
         }
         for name, end in ends.items()
     }
-    return {"students": found}
+    return {"students": students}
 
 
 def everything():

@@ -9,10 +9,10 @@ from tests.bench.report.synthetic import RUN, evidence, result
 
 @pytest.fixture
 def folder(tmp_path):
-    found = tmp_path / "embedded"
-    append(found, dict(RUN))
-    append(found, result(variants=None))
-    return found
+    folder = tmp_path / "embedded"
+    append(folder, dict(RUN))
+    append(folder, result(variants=None))
+    return folder
 
 
 def test_changed_new_and_missing_rows_are_named():
@@ -43,7 +43,7 @@ def test_the_matrix_of_a_folder_is_printed(folder, capsys):
 
 
 def test_rows_of_an_earlier_version_are_named(folder, capsys, monkeypatch):
-    monkeypatch.setattr(command, "stale_rows", lambda found: dict.fromkeys(found.rows, "its code changed"))
+    monkeypatch.setattr(command, "stale_rows", lambda evidence: dict.fromkeys(evidence.rows, "its code changed"))
     assert command.main(["--stale", str(folder)]) == 0
     assert capsys.readouterr().out == f"{folder}: LC1-magnitude-0.1: its code changed\n"
 

@@ -41,9 +41,9 @@ def test_the_terminal_has_a_line_a_claim_in_a_hundred_columns_and_ends_with_coun
 
 
 def test_the_terminal_says_what_is_on_record():
-    found = evidence(result("KP2-rank"))
-    assert "on record" in matrix.summary(found, {"KP2-rank"})
-    assert "on record" not in matrix.summary(found)
+    record = evidence(result("KP2-rank"))
+    assert "on record" in matrix.summary(record, {"KP2-rank"})
+    assert "on record" not in matrix.summary(record)
 
 
 def test_counts_add_up_to_all_claims():

@@ -84,8 +84,8 @@ def test_claims_without_rows_say_what_they_wait_for():
 
 
 def test_damaged_lines_are_named_on_the_overview():
-    found = evidence(result(), damaged={3: "{torn"})
-    assert "evidence.jsonl line 3 is damaged and left out" in overview(View(found), "embedded", {})
+    record = evidence(result(), damaged={3: "{torn"})
+    assert "evidence.jsonl line 3 is damaged and left out" in overview(View(record), "embedded", {})
 
 
 def test_pipes_in_a_statistic_do_not_break_a_table():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.report import forest, krony, long_context, small_models, survey
+from bench.report import forest, krony, long_context, seeds, survey
 from bench.report.plots import label_points, spread
 from bench.verdict.claims import SMALL_MODELS
 from tests.bench.report.synthetic import curves, evidence, result, scored, students, trained, variant
@@ -20,8 +20,8 @@ from tests.bench.report.synthetic import curves, evidence, result, scored, stude
 def test_spread_places_keep_their_distance_and_their_order(places, gap):
     moved = spread(places, gap)
     order = sorted(range(len(places)), key=lambda i: (places[i], i))
-    found = [moved[i] for i in order]
-    assert all(b - a >= gap - 1e-6 for a, b in pairwise(found))
+    ordered = [moved[i] for i in order]
+    assert all(b - a >= gap - 1e-6 for a, b in pairwise(ordered))
 
 
 @given(st.lists(st.integers(-1000, 1000), max_size=9, unique=True))
@@ -117,12 +117,12 @@ def test_a_point_beyond_the_ceiling_is_named_with_its_value():
 
 def test_variants_on_record_take_the_place_of_what_rows_carry():
     row = result("SV9-a", details=scored("rtn-w4-g128", 1.5, 10))
-    found = survey.variants_of(evidence(row, variants={"survey: rtn-w4-g128": variant()}))["rtn-w4-g128"]
-    assert found["ratio"] == pytest.approx(math.exp(0.2))
-    assert found["packed_bytes"] == 50e6
-    assert found["percentiles"]["99.9"] == 2.0
-    assert found["harness"] == {"byte_perplexity": 2.0}
-    assert found["seconds"] == 3.0
+    figures = survey.variants_of(evidence(row, variants={"survey: rtn-w4-g128": variant()}))["rtn-w4-g128"]
+    assert figures["ratio"] == pytest.approx(math.exp(0.2))
+    assert figures["packed_bytes"] == 50e6
+    assert figures["percentiles"]["99.9"] == 2.0
+    assert figures["harness"] == {"byte_perplexity": 2.0}
+    assert figures["seconds"] == 3.0
 
 
 def test_what_is_not_finite_is_drawn_at_the_edge_and_said():
@@ -141,7 +141,7 @@ def test_the_variant_that_claims_share_is_drawn_once():
         result("SL2-skip", details=trained(baseline=(30, 34), without=(20, 21))),
         result("SL4-both", details=trained(baseline=(30, 34), both=(31, 33))),
     ]
-    figure = small_models.strips(evidence(*rows), SMALL_MODELS)
+    figure = seeds.strips(evidence(*rows), SMALL_MODELS)
     labels = [[tick.get_text() for tick in axes.get_yticklabels()] for axes in figure.get_axes()]
     assert labels == [["baseline", "without"], ["both"]]
 
@@ -151,5 +151,5 @@ def test_variants_of_one_name_are_told_apart_by_their_rows():
         result("SL2-skip", details=trained(without=(20, 21))),
         result("SL2-skip-encoder", details=trained(without=(24, 25))),
     ]
-    variants = small_models.trained(evidence(*rows), SMALL_MODELS)["SL2"]
-    assert small_models.labels_of(variants) == ["without (skip)", "without (skip-encoder)"]
+    variants = seeds.trained(evidence(*rows), SMALL_MODELS)["SL2"]
+    assert seeds.labels_of(variants) == ["without (skip)", "without (skip-encoder)"]

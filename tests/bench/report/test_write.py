@@ -7,9 +7,9 @@ from bench.verdict.evidence import FILE, append
 from tests.bench.report.synthetic import RUN, everything, evidence, result
 
 
-def fill(folder, found):
+def fill(folder, record):
     append(folder, dict(RUN))
-    for row in found.rows.values():
+    for row in record.rows.values():
         append(folder, row)
     return folder
 

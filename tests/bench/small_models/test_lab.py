@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench.small_models.lab import Distilled, SmallModels, Variant
+from bench.small_models.lab import SmallModels
 from bench.small_models.rows import doubt, networks, of_protocol
 from bench.small_models.settings import PROTOCOLS, SIZES, SmallModelsSettings
 from bench.small_models.sources import documents_and_task
+from bench.small_models.variants import Distilled, Variant
 from models.data.tasks import counterfactual_nli, sst2
 from models.errors import InputError
 from models.t5 import NOTHING, TABLE_3_1, T5Shape, build
@@ -49,8 +50,8 @@ def small(paper_folder):
 def test_the_papers_text_and_task_from_a_folder(small):
     assert small.task.labels == ("entailment", "neutral", "contradiction") and len(small.task.train) == 9
     assert small.task.train[1][1] == "neutral"
-    found = small.measure(Variant("mini"), 2)
-    assert found["test"].shape == (2,) and found["pretraining"].shape == (2, 3)
+    arrays = small.measure(Variant("mini"), 2)
+    assert arrays["test"].shape == (2,) and arrays["pretraining"].shape == (2, 3)
     assert 0 <= small.accuracy(Variant("mini"), spread=True).min() <= 100
     assert len(small.accuracy(Variant("mini"), spread=True)) == 3
 
@@ -68,7 +69,7 @@ def test_a_soft_target_equal_to_the_teacher_keeps_it(small):
     teacher = small.teacher("mini")
     before = [value.clone() for value in teacher.parameters()]
     logits = small.teacher_logits("mini")
-    from bench.small_models.lab import DistilledLoss
+    from bench.small_models.variants import DistilledLoss
 
     loss = DistilledLoss(24, logits, Distilled("mini", 0.0, 2.0))
     loss(teacher.requires_grad_(True), small.rows["train"]).backward()
@@ -95,17 +96,17 @@ def test_what_does_not_discriminate_is_said(small):
 
 
 def test_variants_of_table_3_1_become_the_protocols(small):
-    found = of_protocol(small, networks(NOTHING)).shape
-    assert found.encoder_feed_forward is NOTHING and found.width == TINY.width
+    shape = of_protocol(small, networks(NOTHING)).shape
+    assert shape.encoder_feed_forward is NOTHING and shape.width == TINY.width
     wider = of_protocol(small, Variant("mini", replace(TABLE_3_1["mini"], heads=12, head_width=64))).shape
     assert (wider.heads, wider.head_width) == (3, 8)
 
 
 @pytest.mark.parametrize("key", PROTOCOLS, ids=str)
 def test_every_protocol_has_its_sizes_in_order(key):
-    found = PROTOCOLS[key]
-    sizes = [replace(found.shapes[name], vocabulary=0).parameters() for name in SIZES]
-    assert sizes == sorted(sizes) and found.seeds >= 2 and found.spread_seeds >= 3
+    protocol = PROTOCOLS[key]
+    sizes = [replace(protocol.shapes[name], vocabulary=0).parameters() for name in SIZES]
+    assert sizes == sorted(sizes) and protocol.seeds >= 2 and protocol.spread_seeds >= 3
 
 
 def test_missing_data_is_named(tmp_path):

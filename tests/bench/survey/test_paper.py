@@ -120,10 +120,10 @@ def test_ratios_under_protocols_are_quotients_of_perplexities(world):
     dense = scores(decoder, lines)
     batches = [torch.arange(60).view(2, 30)]
     with compressed(GPTQ(3, PerRow()), decoder.blocks, forward=decoder.hidden, batches=batches):
-        found = scores(decoder, lines)
-    assert dense.keys() == found.keys() == PROTOCOLS.keys()
+        perplexities = scores(decoder, lines)
+    assert dense.keys() == perplexities.keys() == PROTOCOLS.keys()
     for name, protocol in PROTOCOLS.items():
-        one, other = found[name], dense[name]
+        one, other = perplexities[name], dense[name]
         assert ratio(one, other, protocol).value == pytest.approx(one.token / other.token, rel=1e-9), name
     assert dense["krony"].token != dense["huggingface"].token  # the tail is a shorter window
     short = scores(decoder, ["w1 w2 " * 300])

@@ -81,21 +81,21 @@ def test_a_part_without_rows_was_not_run():
     ],
 )
 def test_an_interval_becomes_a_result(interval, doubt, verdict, reason):
-    found = concluded(ROW, interval, ORIGIN, doubt=doubt, decide="more seeds", variants=["v"])
-    assert (found.verdict, found.claim, found.part) == (verdict.value, "KP2", "a")
-    assert reason in found.reason and found.doubt == doubt and found.variants == ["v"]
-    assert (found.model_sha256, found.effort, found.because) == ("f" * 64, "normal", "because")
+    result = concluded(ROW, interval, ORIGIN, doubt=doubt, decide="more seeds", variants=["v"])
+    assert (result.verdict, result.claim, result.part) == (verdict.value, "KP2", "a")
+    assert reason in result.reason and result.doubt == doubt and result.variants == ["v"]
+    assert (result.model_sha256, result.effort, result.because) == ("f" * 64, "normal", "because")
 
 
 def test_open_ends_are_none():
-    found = concluded(replace(ROW, accept=Region(low=1.0)), Interval(2.0, 1.0, float("inf")), ORIGIN)
-    assert (found.accept_low, found.accept_high, found.high) == (1.0, None, None)
+    result = concluded(replace(ROW, accept=Region(low=1.0)), Interval(2.0, 1.0, float("inf")), ORIGIN)
+    assert (result.accept_low, result.accept_high, result.high) == (1.0, None, None)
     assert concluded(ROW, exactly(1.0), ORIGIN).verdict == "reproduced"
 
 
 def test_a_row_that_was_not_run_keeps_its_place():
-    found = not_run(replace(ROW, control=True), "no GPU", "gpu", "normal")
-    assert (found.row, found.claim, found.part, found.control, found.verdict) == ("KP2-rank", "KP2", "a", True, X.value)
+    row = not_run(replace(ROW, control=True), "no GPU", "gpu", "normal")
+    assert (row.row, row.claim, row.part, row.control, row.verdict) == ("KP2-rank", "KP2", "a", True, X.value)
 
 
 @pytest.mark.parametrize("of", ["KP2b", "KP2", "LC99a", "nothing", "INSTRUMENTa"])

@@ -26,11 +26,11 @@ def curves(n=20, seed=0, contexts=3):
 
 def test_the_mean_of_few_documents_has_students_interval():
     values = np.array([1.0, 2.0, 4.0, 7.0])
-    found = mean(values)
+    interval = mean(values)
     margin = 3.182446 * values.std(ddof=1) / 2  # t(0.975, 3)
-    assert found.value == values.mean()
-    assert found.low == pytest.approx(values.mean() - margin, rel=1e-6)
-    assert found.high == pytest.approx(values.mean() + margin, rel=1e-6)
+    assert interval.value == values.mean()
+    assert interval.low == pytest.approx(values.mean() - margin, rel=1e-6)
+    assert interval.high == pytest.approx(values.mean() + margin, rel=1e-6)
 
 
 def test_the_jackknife_error_of_a_ratio_is_that_of_a_slow_transcription():
@@ -61,8 +61,8 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(documents):
     covered = 0
     for seed in range(400):
         data = np.exp(rng.normal(0, 0.4, (documents, 1)) + rng.normal(0, 0.2, (documents, 2)))
-        found = growth(data, seed=seed, resamples=400)
-        covered += found.low <= 1.0 <= found.high
+        interval = growth(data, seed=seed, resamples=400)
+        covered += interval.low <= 1.0 <= interval.high
     assert 355 <= covered <= 395
 
 
@@ -79,8 +79,8 @@ def test_the_order_of_documents_is_nothing_to_the_estimate():
 
 @given(st.integers(2, 40), st.integers(0, 2**31))
 def test_the_estimate_belongs_to_its_interval(documents, seed):
-    found = growth(np.random.default_rng(seed).lognormal(0, 2, (documents, 2)), resamples=200)
-    assert found.low <= found.value <= found.high
+    interval = growth(np.random.default_rng(seed).lognormal(0, 2, (documents, 2)), resamples=200)
+    assert interval.low <= interval.value <= interval.high
 
 
 def test_documents_that_agree_leave_no_doubt():

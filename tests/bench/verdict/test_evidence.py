@@ -1,15 +1,11 @@
 """The record: to full precision, whole after any interruption, and never replaced by less."""
 
-import json
 import math
 import multiprocessing
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 
 from bench.verdict.evidence import (
     FILE,
@@ -20,12 +16,10 @@ from bench.verdict.evidence import (
     Variant,
     append,
     compact,
-    decoded,
-    encoded,
-    line_of,
     outranks,
     read,
 )
+from bench.verdict.lines import line_of
 
 ROW = Result("LC1-x", "LC1", "a", "reproduced", value=1.0, low=0.9, high=1.1, effort="normal", variants=[], run="r")
 RUN = {"run": "r", "format": 2, "started": "now", "options": {}}
@@ -41,28 +35,13 @@ VARIANT = Variant(
     run="r",
 )
 
-FLOATS = st.sampled_from([np.float32, np.float64]).flatmap(
-    lambda dtype: npst.arrays(dtype, npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
-)
-WHOLE = npst.arrays(np.int64, npst.array_shapes(max_dims=2, max_side=4)) | npst.arrays(np.bool_, (3,))
-
-
-@given(FLOATS | WHOLE)
-def test_arrays_come_back_bit_for_bit(values):
-    """NaN, infinities, subnormals and negative zero among them."""
-    back = decoded(json.loads(json.dumps(encoded(values))))
-    assert back.dtype == values.dtype and back.shape == values.shape
-    np.testing.assert_array_equal(back, values)
-    if values.dtype.kind == "f":
-        assert np.array_equal(np.signbit(back[~np.isnan(back)]), np.signbit(values[~np.isnan(values)]))
-
 
 def test_a_record_comes_back(tmp_path):
     for entry in (RUN, VARIANT, ROW):
         append(tmp_path, entry)
-    found = read(tmp_path)
-    assert found.rows == {"LC1-x": ROW} and found.runs == {"r": RUN}
-    (variant,) = found.variants.values()
+    evidence = read(tmp_path)
+    assert evidence.rows == {"LC1-x": ROW} and evidence.runs == {"r": RUN}
+    (variant,) = evidence.variants.values()
     assert variant.key == "long context, normal: curve" and replace(variant, arrays={}) == replace(VARIANT, arrays={})
     np.testing.assert_array_equal(variant.arrays["kl"], VARIANT.arrays["kl"])
 
@@ -74,8 +53,8 @@ def test_a_torn_last_line_harms_nothing_and_the_next_entry_is_whole(tmp_path):
     path.write_bytes(path.read_bytes() + line_of(replace(ROW, row="LC2-y")).encode()[:40])
     assert set(read(tmp_path).rows) == {"LC1-x"}
     append(tmp_path, replace(ROW, row="LC3-z"))
-    found = read(tmp_path)
-    assert set(found.rows) == {"LC1-x", "LC3-z"} and list(found.damaged) == [3]
+    evidence = read(tmp_path)
+    assert set(evidence.rows) == {"LC1-x", "LC3-z"} and list(evidence.damaged) == [3]
 
 
 @pytest.mark.parametrize(
@@ -133,8 +112,8 @@ def test_two_runs_at_once_lose_nothing(tmp_path):
         process.start()
     for process in processes:
         process.join(60)
-    found = read(tmp_path)
-    assert len(found.rows) == 40 and not found.damaged
+    evidence = read(tmp_path)
+    assert len(evidence.rows) == 40 and not evidence.damaged
 
 
 @pytest.mark.parametrize(
@@ -161,5 +140,5 @@ def test_evidence_over_a_record_takes_the_higher_effort_of_each_row():
 
 def test_what_json_cannot_hold_is_none(tmp_path):
     append(tmp_path, replace(ROW, high=math.inf, details={"curve": [1.0, math.nan]}))
-    found = read(tmp_path).rows["LC1-x"]
-    assert found.high is None and found.details == {"curve": [1.0, None]}
+    row = read(tmp_path).rows["LC1-x"]
+    assert row.high is None and row.details == {"curve": [1.0, None]}

@@ -10,18 +10,18 @@ from bench.verdict.seeds import contrast, difference, low_outliers, seeds_to_dec
 def test_difference_is_welchs():
     generator = np.random.default_rng(0)
     first, second = generator.normal(1, 1, 5), generator.normal(0, 3, 9)
-    found = difference(first, second)
+    interval = difference(first, second)
     expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
     assert difference(first, first + 2).value == pytest.approx(-2)
     assert difference(np.ones(3), np.ones(3)).high == 0
 
 
 def test_contrast_of_three():
     groups = [np.array([1.0, 2, 3]), np.array([2.0, 2.5, 3]), np.array([0.0, 1, 5])]
-    found = contrast(groups, [1, -2, 1])
-    assert found.value == pytest.approx(2 - 5 + 2)
-    assert found.low < found.value < found.high
+    interval = contrast(groups, [1, -2, 1])
+    assert interval.value == pytest.approx(2 - 5 + 2)
+    assert interval.low < interval.value < interval.high
 
 
 @pytest.mark.parametrize("draw", ["normal", "laplace", "uniform"])
@@ -31,8 +31,8 @@ def test_spread_ratio_covers(draw):
     hits = 0
     for _ in range(trials):
         first, second = (getattr(generator, draw)(size=10) for _ in range(2))
-        found = spread_ratio(3 * first, second)
-        hits += found.low <= 3 <= found.high
+        interval = spread_ratio(3 * first, second)
+        hits += interval.low <= 3 <= interval.high
     # 95 % with a binomial error of 1.1 %; the jackknife is known to be a little short for long tails.
     assert hits / trials > 0.90
 

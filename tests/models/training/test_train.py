@@ -33,12 +33,12 @@ def plain_loop(network, windows, training):
     for step in range(training.steps):
         for group in optimizer.param_groups:
             group["lr"] = training.learning_rate * (min(1.0, step / training.warmup) if training.warmup else 1.0)
-        found = next_token_loss(network, windows[batch_indices(len(windows), training.batch, step, training.seed)])
-        found.backward()
+        loss = next_token_loss(network, windows[batch_indices(len(windows), training.batch, step, training.seed)])
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip)
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(found.item())
+        losses.append(loss.item())
     return losses
 
 
@@ -80,8 +80,8 @@ def test_resumes_bit_for_bit(windows, tmp_path, dropout):
     resumed = build(SHAPE, seed=99, dropout=dropout)
     history = train(resumed, windows, whole, folder=tmp_path, save_every=2, watch=lambda *_: None)
     assert history.losses == expected.losses
-    for found, wanted in zip(resumed.parameters(), straight.parameters(), strict=True):
-        assert torch.equal(found, wanted)
+    for parameter, wanted in zip(resumed.parameters(), straight.parameters(), strict=True):
+        assert torch.equal(parameter, wanted)
     assert len(list(tmp_path.glob("step-*"))) == 1
     assert torch.equal(torch.random.get_rng_state(), state)
 
@@ -100,8 +100,8 @@ def test_nan_stops_and_says_where(windows, tmp_path):
     calls = itertools.count()
 
     def loss(network, tokens):
-        found = next_token_loss(network, tokens)
-        return found * float("nan") if next(calls) == 5 else found
+        value = next_token_loss(network, tokens)
+        return value * float("nan") if next(calls) == 5 else value
 
     network = model()
     training = Training(steps=8, batch=2, learning_rate=3e-3)

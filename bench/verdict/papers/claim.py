@@ -1,0 +1,35 @@
+"""Papers and claims as the files of this folder write them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper whose claims are tested."""
+
+    key: str
+    """Name of its folder under `bench/`."""
+    title: str
+    models: str
+    """Models and text that the paper measured on."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of a paper."""
+
+    id: str
+    paper: Paper
+    place: str
+    text: str
+    parts: dict[str, str]
+    """Sentences by letter."""
+    built: bool = True
+    """True if the suite has rows for it."""
+
+
+def claim(paper: Paper, identifier: str, place: str, text: str, *, built: bool = True, **parts: str) -> Claim:
+    """Claim with its parts by letter; one without parts is its own part a."""
+    return Claim(identifier, paper, place, text, parts or {"a": text}, built)
