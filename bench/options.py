@@ -109,14 +109,14 @@ def _contexts(asked: str) -> tuple[int, ...]:
 
 
 def _own(chosen: Settings) -> bool:
-    """Whether the user brought a model, a text or a checkpoint."""
+    """Test for a model, a text or a checkpoint that the user brought."""
     known = (EMBEDDED, PAPER_MODEL, PAPER_GPT2, PAPER_OPT)
     return chosen.model not in known or chosen.text is not None or chosen.compressed is not None
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a run of one scale writes, and the record that it is held against."""
+    """Folder that a run of one scale writes to, and the record that it is held against."""
 
     run: Path
     record: Path | None

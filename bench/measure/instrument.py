@@ -1,4 +1,4 @@
-"""What measures: one small interface for the instruments of all papers."""
+"""Interface of the instruments of all papers: settings, origin, doubt and measurements."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ CALIBRATION_BATCH = {"cpu": 4, "cuda": 32}
 
 
 class Progress(Protocol):
-    """What shows how far the session is."""
+    """Display of how far the session is."""
 
     def variant(self, name: str, tokens: int) -> AbstractContextManager[Callable[[int], None]]:
         """Open a stretch of work of that many tokens; what it gives is told of tokens as they are done."""
@@ -60,7 +60,7 @@ class Session:
 
     @cached_property
     def documents(self) -> list[Document]:
-        """All documents of the text."""
+        """Documents of the text."""
         return documents_of(self.settings.text)
 
     @cached_property

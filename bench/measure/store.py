@@ -70,7 +70,7 @@ class Store:
         return self._here[key].arrays
 
     def _stands(self, earlier: Variant, wanted: Wanted, origin: Callable[[], Origin]) -> bool:
-        """Whether the same code and settings gave it and, where this session has a model, the same model and text."""
+        """Test that the same code and settings gave it and, where this session has a model, the same model and text."""
         if (earlier.code, earlier.settings) != (wanted.code, wanted.settings):
             return False
         if self.write is None:  # the record's own model and text are meant
