@@ -14,7 +14,9 @@ from bench.measure.settings import at
 from bench.measure.stale import why_stale
 from bench.measure.store import Store
 from bench.options import folders, settings
-from bench.plugin import EVIDENCE, PROGRESS, RECORDER, finish, known_evidence
+from bench.outcomes import EVIDENCE, finish
+from bench.plugin import PROGRESS, RECORDER
+from bench.record import known_evidence
 from bench.verdict.conclude import MORE_DOCUMENTS, by_arithmetic, concluded
 from bench.verdict.documents import Interval
 from bench.verdict.evidence import Origin, Result

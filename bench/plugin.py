@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -14,24 +13,18 @@ from bench.measure.progress import SessionProgress
 from bench.measure.settings import SCALES
 from bench.measure.stale import stale_rows
 from bench.options import Folders, add_options, folders, settings
-from bench.record import Recorder, options_of
+from bench.outcomes import EVIDENCE, ON_RECORD
+from bench.record import Recorder, known_evidence, options_of
 from bench.report import write
 from bench.report.matrix import summary
 from bench.verdict.conclude import not_run
-from bench.verdict.evidence import DamagedRecord, Evidence, Result, compact, read
+from bench.verdict.evidence import Result, compact, read
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
-from bench.verdict.wording import failure_text
 from models.errors import InputError
 
-EVIDENCE = pytest.StashKey[list[Result]]()
-"""Results that a test came to."""
-ON_RECORD = pytest.StashKey[bool]()
-"""Whether a test's results were shown from the record and not measured."""
 RECORDER = pytest.StashKey[Recorder]()
 PROGRESS = pytest.StashKey[SessionProgress]()
-KNOWN = pytest.StashKey[dict[Path, Evidence]]()
-"""Evidence of folders as it was when the session first asked."""
 TOUCHED = pytest.StashKey[dict[str, Folders]]()
 """Folders that this session wrote results to, by scale."""
 MARKERS = (
@@ -188,73 +181,3 @@ def pytest_terminal_summary(
 def _shown(config: pytest.Config, folder: Path) -> str:
     inside = folder.is_relative_to(config.rootpath)
     return str(folder.relative_to(config.rootpath)) if inside else str(folder)
-
-
-def known_evidence(config: pytest.Config, folder: Path | None) -> Evidence:
-    """Evidence of a folder as it was when the session first asked; empty where there is none.
-
-    A record that cannot be used ends the session with one sentence.
-    """
-    if folder is None:
-        return Evidence()
-    known = config.stash.setdefault(KNOWN, {})
-    if folder not in known:
-        try:
-            known[folder] = read(folder)
-        except DamagedRecord as error:
-            pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-    return known[folder]
-
-
-def finish(config: pytest.Config, result: Result) -> None:
-    """End a test as its result's verdict says.
-
-    A row that is on record as not reproduced, for the same model, text and at least this effort, fails its test only
-    when it ceases to be. Quick effort decides nothing: there, only errors fail.
-    """
-    verdict, before = Verdict(result.verdict), _expected(config, result)
-    if verdict is Verdict.INCONCLUSIVE:
-        pytest.xfail(f"inconclusive: {result.reason}")
-    if config.getoption("effort") == "quick" and verdict is not Verdict.REPRODUCED:
-        pytest.xfail(f"{verdict.value} at quick effort, which decides nothing")
-    if before is Verdict.NOT_REPRODUCED and verdict is Verdict.REPRODUCED:
-        pytest.fail(f"on record as not reproduced, and now reproduced\n{failure_text(result)}", pytrace=False)
-    if verdict is Verdict.NOT_REPRODUCED:
-        if before is Verdict.NOT_REPRODUCED:
-            pytest.xfail("not reproduced, as on record")
-        pytest.fail(failure_text(result), pytrace=False)
-
-
-def _expected(config: pytest.Config, result: Result) -> Verdict | None:
-    """Verdict on record of the same row, model and text at no less effort; None where there is none."""
-    if result.claim == "CHECKPOINT":  # of a checkpoint nothing is expected
-        return None
-    record = known_evidence(config, folders(config, result.scale).record).rows.get(result.row)
-    if record is None or record.verdict == Verdict.NOT_RUN.value or not _comparable(record, result):
-        return None
-    return Verdict(record.verdict)
-
-
-def _comparable(record: Result, result: Result) -> bool:
-    same = ("model", "model_sha256", "text_sha256")
-    efforts = ("quick", "normal", "thorough")
-    return all(getattr(record, name) == getattr(result, name) for name in same) and efforts.index(
-        record.effort or "normal"
-    ) >= efforts.index(result.effort or "normal")
-
-
-def show_record(request: pytest.FixtureRequest, scale: str, why: str) -> NoReturn:
-    """End a test with what is on record of its row, where this effort cannot measure it; skip where nothing is.
-
-    Args:
-        request: of a fixture of the test.
-        scale: whose record is meant.
-        why: the row is not measured.
-    """
-    row, config = request.node.callspec.params.get("row"), request.config
-    record = known_evidence(config, folders(config, scale).record)
-    found = record.rows.get(row.name) if isinstance(row, Row) else None
-    if found is None or found.verdict == Verdict.NOT_RUN.value:
-        pytest.skip(why)
-    request.node.stash[EVIDENCE], request.node.stash[ON_RECORD] = [found], True
-    pytest.xfail(f"on record ({found.effort} effort): {found.verdict}")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench.options import Folders
-from bench.verdict.evidence import FORMAT, Result, Variant, append, outranks, read
+from bench.verdict.evidence import FORMAT, DamagedRecord, Evidence, Result, Variant, append, outranks, read
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = (
@@ -58,10 +58,16 @@ class Recorder:
                     f"{entry.effort or 'a row that was not run'}"
                 )
                 return
-        if folders.run not in self._begun:
-            append(folders.run, self.header)
-            self._begun.add(folders.run)
-        append(folders.run, replace(entry, run=self.header["run"]))
+        try:
+            if folders.run not in self._begun:
+                append(folders.run, self.header)
+                self._begun.add(folders.run)
+            append(folders.run, replace(entry, run=self.header["run"]))
+        except OSError as error:
+            reason = (
+                f"{folders.run} cannot be written ({error.strerror or error}); give another folder with --report-dir"
+            )
+            pytest.exit(reason, returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def options_of(config: pytest.Config) -> dict[str, str]:
@@ -101,3 +107,23 @@ def _commit() -> str:
     except FileNotFoundError:
         return "unknown: no git"
     return done.stdout.strip() or "unknown: no checkout"
+
+
+KNOWN = pytest.StashKey[dict[Path, Evidence]]()
+"""Evidence of folders as it was when the session first asked."""
+
+
+def known_evidence(config: pytest.Config, folder: Path | None) -> Evidence:
+    """Evidence of a folder as it was when the session first asked; empty where there is none.
+
+    A record that cannot be used ends the session with one sentence.
+    """
+    if folder is None:
+        return Evidence()
+    known = config.stash.setdefault(KNOWN, {})
+    if folder not in known:
+        try:
+            known[folder] = read(folder)
+        except DamagedRecord as error:
+            pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    return known[folder]

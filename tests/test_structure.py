@@ -85,7 +85,7 @@ BENCH = {
     "verdict": {"verdict"},
     "measure": {"measure", "verdict"},
     "report": {"report", "verdict", "measure.stale", "krony.printed", "small_models.printed"},
-    **{paper: {paper, "measure", "verdict", "conftest", "parameters", "plugin"} for paper in PAPERS},
+    **{paper: {paper, "measure", "verdict", "conftest", "outcomes", "parameters"} for paper in PAPERS},
     "speed": {"speed", "measure", "verdict", "long_context", "krony"},
 }
 """Imports that each folder of `bench` may have of it. Pages may have printed numbers and the reasons for staleness."""

@@ -12,7 +12,7 @@ from bench.krony.settings import healed_at, ladder_at
 from bench.krony.students import FOUR, MANY_SMALL, P81, P95
 from bench.krony.weights import Weights
 from bench.measure.session import Session
-from bench.plugin import show_record
+from bench.outcomes import show_record
 from models.errors import InputError
 
 LONGER = "its instrument cannot qualify in the time of this effort; use --effort=thorough"

@@ -8,7 +8,7 @@ import pytest
 
 from bench.conftest import once
 from bench.measure.session import Session
-from bench.plugin import show_record
+from bench.outcomes import show_record
 from bench.small_models.lab import SmallModels
 from bench.small_models.settings import at
 from bench.small_models.sources import documents_and_task

@@ -1,6 +1,7 @@
 """The suite as its user runs it: on a folder and a text of their own, in a process of its own."""
 
 import json
+import os
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
@@ -112,6 +113,20 @@ def test_a_record_that_cannot_be_used_is_named_and_kept(own, tmp_path, content, 
     assert (tmp_path / FILE).read_bytes() == content
 
 
+@pytest.mark.parametrize("kind", ["file", "read-only"])
+def test_a_report_folder_that_cannot_be_written_is_named(own, tmp_path, kind):
+    place = tmp_path / "out"
+    if kind == "file":
+        place.write_text("no folder")
+    elif os.geteuid() == 0:
+        pytest.skip("root writes everywhere")
+    else:
+        place.mkdir(mode=0o500)
+    done = suite(*own, "--effort=quick", "--report-dir", place, "--claims", "KP2")
+    assert done.returncode == USAGE and "give another folder with --report-dir" in told(done), told(done)
+    assert "Traceback" not in told(done)
+
+
 def build(**changes):
     chosen = replace(SCALES["embedded"]["quick"], contexts=(4, 8, 16), **changes)
     return Session(chosen, Store(), Silent(), ROOT / "unused")
@@ -162,7 +177,7 @@ def test_row(session, conclude, row):
     low, high = CASES[row.name]
     conclude(row, Interval((low + high) / 2, low, high), "nothing")
 """
-INSIDE, OUTSIDE, ACROSS = (0.2, 0.8), (2.0, 3.0), (0.5, 3.0)
+INSIDE, OUTSIDE, ACROSS, BEYOND = (0.2, 0.8), (2.0, 3.0), (0.5, 3.0), (1.5, 2.0)
 CASES = {
     # row: what was measured before, what is measured now, how the test ends
     "LC1-new-inside": (None, INSIDE, "reproduced"),
@@ -172,6 +187,7 @@ CASES = {
     "LC1-deviation-goes": (OUTSIDE, INSIDE, "reproduced"),
     "LC1-deviation-unsure": (OUTSIDE, ACROSS, "inconclusive"),
     "LC1-held-and-fails": (INSIDE, OUTSIDE, "not reproduced"),
+    "LC1-within-what-was-seen": (ACROSS, BEYOND, r"not reproduced \(on record\)"),
 }
 NEWS = {"LC1-new-outside", "LC1-deviation-goes", "LC1-held-and-fails"}
 

@@ -1,0 +1,79 @@
+"""From results to the outcomes of tests: what is expected by the record, and what is news."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import pytest
+
+from bench.options import folders
+from bench.record import known_evidence
+from bench.verdict.evidence import EFFORTS, Result
+from bench.verdict.regions import Verdict
+from bench.verdict.rows import Row
+from bench.verdict.wording import failure_text
+
+EVIDENCE = pytest.StashKey[list[Result]]()
+"""Results that a test came to."""
+ON_RECORD = pytest.StashKey[bool]()
+"""Whether a test's results were shown from the record and not measured."""
+
+
+def finish(config: pytest.Config, result: Result) -> None:
+    """End a test as its result's verdict says.
+
+    A verdict that contradicts the record of the same model and text at no less effort fails its test, and so does a row
+    that is not reproduced and has no such record. A verdict that differs while the estimate lies in the record's
+    interval is no news: documents, threads and versions move it that far. Quick effort decides nothing: only errors
+    fail there.
+    """
+    verdict, record = Verdict(result.verdict), _expected(config, result)
+    if verdict is Verdict.INCONCLUSIVE:
+        pytest.xfail(f"inconclusive: {result.reason}")
+    if config.getoption("effort") == "quick":
+        if verdict is Verdict.NOT_REPRODUCED:
+            pytest.xfail("not reproduced at quick effort, which decides nothing")
+        return
+    if record is not None and (record.verdict == result.verdict or _within(record, result)):
+        if verdict is Verdict.NOT_REPRODUCED:
+            pytest.xfail(f"not reproduced; on record: {record.verdict}")
+    elif verdict is Verdict.NOT_REPRODUCED:
+        pytest.fail(failure_text(result), pytrace=False)
+    elif record is not None and record.verdict == Verdict.NOT_REPRODUCED.value:
+        pytest.fail(f"on record as not reproduced, and now reproduced\n{failure_text(result)}", pytrace=False)
+
+
+def _expected(config: pytest.Config, result: Result) -> Result | None:
+    """Row on record of the same name, model and text at no less effort; None where there is none."""
+    if result.claim == "CHECKPOINT":  # of a checkpoint nothing is expected
+        return None
+    record = known_evidence(config, folders(config, result.scale).record).rows.get(result.row)
+    if record is None or record.verdict == Verdict.NOT_RUN.value:
+        return None
+    same = all(getattr(record, name) == getattr(result, name) for name in ("model", "model_sha256", "text_sha256"))
+    enough = EFFORTS.index(record.effort or "normal") >= EFFORTS.index(result.effort or "normal")
+    return record if same and enough else None
+
+
+def _within(record: Result, result: Result) -> bool:
+    """Test that the new estimate lies in the recorded interval, whose open ends are None."""
+    if result.value is None or record.value is None:
+        return False
+    return (record.low is None or record.low <= result.value) and (record.high is None or result.value <= record.high)
+
+
+def show_record(request: pytest.FixtureRequest, scale: str, why: str) -> NoReturn:
+    """End a test with what is on record of its row, where this effort cannot measure it; skip where nothing is.
+
+    Args:
+        request: of a fixture of the test.
+        scale: whose record is meant.
+        why: the row is not measured.
+    """
+    row, config = request.node.callspec.params.get("row"), request.config
+    record = known_evidence(config, folders(config, scale).record)
+    known = record.rows.get(row.name) if isinstance(row, Row) else None
+    if known is None or known.verdict == Verdict.NOT_RUN.value:
+        pytest.skip(why)
+    request.node.stash[EVIDENCE], request.node.stash[ON_RECORD] = [known], True
+    pytest.xfail(f"on record ({known.effort} effort): {known.verdict}")
