@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 import pytest
 
+from bench.measure.settings import SCALES
 from bench.options import folders
 from bench.record import known_evidence
 from bench.verdict.evidence import EFFORTS, Result
@@ -62,18 +61,9 @@ def _within(record: Result, result: Result) -> bool:
     return (record.low is None or record.low <= result.value) and (record.high is None or result.value <= record.high)
 
 
-def show_record(request: pytest.FixtureRequest, scale: str, why: str) -> NoReturn:
-    """End a test with what is on record of its row, where this effort cannot measure it; skip where nothing is.
-
-    Args:
-        request: of a fixture of the test.
-        scale: whose record is meant.
-        why: the row is not measured.
-    """
-    row, config = request.node.callspec.params.get("row"), request.config
-    record = known_evidence(config, folders(config, scale).record)
-    known = record.rows.get(row.name) if isinstance(row, Row) else None
-    if known is None or known.verdict == Verdict.NOT_RUN.value:
-        pytest.skip(why)
-    request.node.stash[EVIDENCE], request.node.stash[ON_RECORD] = [known], True
-    pytest.xfail(f"on record ({known.effort} effort): {known.verdict}")
+def recorded(config: pytest.Config, row: Row, scale: str) -> Result | None:
+    """Result on record of a declared row that was run; None where there is none."""
+    if scale not in SCALES:
+        return None
+    known = known_evidence(config, folders(config, scale).record).rows.get(row.name)
+    return None if known is None or known.verdict == Verdict.NOT_RUN.value else known

@@ -13,7 +13,7 @@ from bench.measure.progress import SessionProgress
 from bench.measure.settings import SCALES
 from bench.measure.stale import stale_rows
 from bench.options import Folders, add_options, folders, settings
-from bench.outcomes import EVIDENCE, ON_RECORD
+from bench.outcomes import EVIDENCE, ON_RECORD, recorded
 from bench.record import Recorder, known_evidence, options_of
 from bench.report import write
 from bench.report.matrix import summary
@@ -111,15 +111,25 @@ def pytest_runtest_makereport(
     """Hang a test's results on its report, which travels from worker processes too."""
     report = yield
     results = item.stash.get(EVIDENCE, []) if call.when == "call" or report.skipped else []
-    row = getattr(item, "callspec", None) and item.callspec.params.get("row")  # type: ignore[attr-defined]
-    if report.skipped and not results and isinstance(row, Row) and not hasattr(report, "wasxfail"):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        scale = item.callspec.params.get("session", "")  # type: ignore[attr-defined]
-        effort = str(item.config.getoption("effort"))
-        results = [not_run(row, reason.removeprefix("Skipped: "), scale, effort)]
+    if report.skipped and not results and not hasattr(report, "wasxfail"):
+        results = _instead(item, report)
     report.evidence = [asdict(result) for result in results]  # type: ignore[attr-defined]
     report.on_record = item.stash.get(ON_RECORD, False)  # type: ignore[attr-defined]
     return report
+
+
+def _instead(item: pytest.Item, report: pytest.TestReport) -> list[Result]:
+    """Result of a row whose test was skipped: what is on record of it, else that it was not run and why."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    row, scale = parameters.get("row"), str(parameters.get("session", ""))
+    if not isinstance(row, Row):
+        return []
+    known = recorded(item.config, row, scale)
+    if known is not None:
+        item.stash[ON_RECORD] = True
+        return [known]
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return [not_run(row, reason.removeprefix("Skipped: "), scale, str(item.config.getoption("effort")))]
 
 
 class Writer:

@@ -24,6 +24,7 @@ from bench.verdict.rows import Row
 from compress.factorisation.kronecker.method import KroneckerFactorisation, KroneckerFitToInputs, Start
 
 PAPER_SCALE = "paper-gpt2"
+pytestmark = pytest.mark.cost(5)
 BETTER = Region(low=1.0)
 LOWER = "lower perplexity, however little"
 AS_WELL = Region(high=1.05)

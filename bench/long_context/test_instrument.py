@@ -14,6 +14,7 @@ from bench.verdict.rows import Row
 from compress.method import Method
 from compress.quantization.rounding import CastWeights, RoundToNearest
 
+pytestmark = pytest.mark.cost(20)
 MILDEST = RoundToNearest(8)
 FLOOR = Row(
     "INSTRUMENT-noise-floor",

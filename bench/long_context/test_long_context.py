@@ -33,6 +33,7 @@ from compress.pruning.wanda import WandaPruning
 from compress.quantization.mixed_precision import Keep, Protection
 from compress.quantization.rounding import RoundToNearest
 
+pytestmark = pytest.mark.cost(30)
 GROWTH = "KL at the longest context over KL at the shortest"
 BAND = "equivalence: within a quarter in either direction"
 MORE_AT_ALL = "the paper says that it grows, and not by how much"

@@ -8,7 +8,6 @@ import pytest
 
 from bench.conftest import once
 from bench.measure.session import Session
-from bench.outcomes import show_record
 from bench.small_models.lab import SmallModels
 from bench.small_models.settings import at
 from bench.small_models.sources import documents_and_task
@@ -21,7 +20,7 @@ def small(request: pytest.FixtureRequest, session: Session) -> SmallModels:
     scale, effort = session.settings.scale, session.settings.effort
     settings = at(scale, effort)
     if settings is None:
-        show_record(request, scale, "its models cannot learn in the time of this effort; use --effort=thorough")
+        pytest.skip("its models cannot learn in the time of this effort; use --effort=thorough")
     make = partial(documents_and_task, session, settings)
     made: SmallModels = once(request, ("small", id(session)), lambda: SmallModels(session, settings, "task", make))
     if session.store.write is not None:

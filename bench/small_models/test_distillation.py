@@ -19,6 +19,7 @@ from models.data.embedded import wikipedia_articles
 from models.data.tasks import Task, arithmetic, counterfactual_nli, sentence_order, with_rationales
 
 PAPER_SCALE = "paper-t5"
+pytestmark = pytest.mark.cost(5)
 TEACHER = Distilled("small", 0.1, 3.0)
 PLAIN = replace(TEACHER, temperature=1.0)
 

@@ -21,6 +21,7 @@ from bench.verdict.seeds import contrast, difference, low_outliers
 from models.t5 import NOTHING, OWN, FeedForward, build, collapse
 
 PAPER_SCALE = "paper-t5"
+pytestmark = pytest.mark.cost(5)
 TWO_THIRDS = Region(2 / 3 - 0.05, 2 / 3 + 0.05)
 SAVED = [
     Row(f"SL2-{what}", of, f"share of {what} that removing every FFN saves", TWO_THIRDS, "two thirds, within 5 points")
