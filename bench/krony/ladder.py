@@ -111,7 +111,7 @@ class Ladder(Instrument):
 
     @cached_property
     def teacher(self) -> PreTrainedModel:
-        """Trained, or loaded from where it was kept."""
+        """Teacher, trained here or loaded from where it was kept."""
         model = self._fresh(self.shape)
         self._trained(model, "teacher", next_token_loss)
         for module in model.modules():
