@@ -57,7 +57,7 @@ class Store:
             NotOnRecord: it is not known and this store only reads.
         """
         key = wanted.key
-        if key not in self._here:
+        if key not in self._here or not _same(self._here[key], wanted):
             earlier = self.known.get(key)
             if earlier is not None and self._stands(earlier, wanted, origin):
                 self._here[key] = earlier
@@ -71,7 +71,7 @@ class Store:
 
     def _stands(self, earlier: Variant, wanted: Wanted, origin: Callable[[], Origin]) -> bool:
         """Test that the same code and settings gave it and, where this session has a model, the same model and text."""
-        if (earlier.code, earlier.settings) != (wanted.code, wanted.settings):
+        if not _same(earlier, wanted):
             return False
         if self.write is None:  # the record's own model and text are meant
             return True
@@ -105,3 +105,8 @@ class Store:
     def seconds(self) -> float:
         """Time that measuring the variants in use took."""
         return sum(self._here[key].seconds for key in self.used)
+
+
+def _same(variant: Variant, wanted: Wanted) -> bool:
+    """Test that the code and the settings of a variant are those that are asked for."""
+    return (variant.code, variant.settings) == (wanted.code, wanted.settings)

@@ -78,7 +78,7 @@ def run(world, model, data):
 
 def test_the_whole_path(world):
     done = run(world, world / "opt", world / "data")
-    assert done.returncode == 1 and "Error" not in done.stdout, done.stdout + done.stderr  # its numbers are others
+    assert done.returncode == 0 and "Error" not in done.stdout, done.stdout + done.stderr  # its numbers are others
     rows = read(world / "reports" / "paper").rows
     assert len(rows) == 7 and {row.verdict for row in rows.values()} == {"not reproduced"}
     row = rows["SV1-opt-gptq-w4"]
