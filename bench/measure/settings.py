@@ -58,7 +58,7 @@ class Settings:
 LONG = (128, 256, 512, 1024, 2048, 4096)
 EMBEDDED_EFFORTS = {
     "quick": Settings("embedded", "quick", "cpu", (64, 256), 64, 3, 2, 256, 500, 60),
-    "normal": Settings("embedded", "normal", "cpu", (128, 512, 1024), 128, 8, 16, 512, 2000, 200),
+    "normal": Settings("embedded", "normal", "cpu", (128, 512, 2048), 128, 7, 16, 512, 2000, 200),
     "thorough": Settings("embedded", "thorough", "cpu", (64, *LONG), 256, 32, 64, 512, 4000, 1000),
 }
 GPU_EFFORTS = {
