@@ -23,8 +23,8 @@ def finish(config: pytest.Config, result: Result) -> None:
 
     A verdict that contradicts the record of the same model and text at no less effort fails its test, and so does a row
     that is not reproduced and has no such record. A verdict that differs while the estimate lies in the record's
-    interval is no news: documents, threads and versions move it that far. Quick effort decides nothing: only errors
-    fail there.
+    interval is no news: documents, threads and versions move it that far. Times are held against those of the same
+    machine only. Quick effort decides nothing: only errors fail there.
     """
     verdict, record = Verdict(result.verdict), _expected(config, result)
     if verdict is Verdict.INCONCLUSIVE:
@@ -36,6 +36,9 @@ def finish(config: pytest.Config, result: Result) -> None:
     if record is not None and (record.verdict == result.verdict or _within(record, result)):
         if verdict is Verdict.NOT_REPRODUCED:
             pytest.xfail(f"not reproduced; on record: {record.verdict}")
+    elif result.machine and (record is None or record.machine != result.machine):
+        if verdict is Verdict.NOT_REPRODUCED:  # times of another machine are no news
+            pytest.xfail("not reproduced on this machine; the record is of another")
     elif verdict is Verdict.NOT_REPRODUCED:
         pytest.fail(failure_text(result), pytrace=False)
     elif record is not None and record.verdict == Verdict.NOT_REPRODUCED.value:
@@ -49,7 +52,7 @@ def _expected(config: pytest.Config, result: Result) -> Result | None:
     record = known_evidence(config, folders(config, result.scale).record).rows.get(result.row)
     if record is None or record.verdict == Verdict.NOT_RUN.value:
         return None
-    same = all(getattr(record, name) == getattr(result, name) for name in ("model", "model_sha256", "text_sha256"))
+    same = (record.model_sha256, record.text_sha256) == (result.model_sha256, result.text_sha256)
     enough = EFFORTS.index(record.effort or "normal") >= EFFORTS.index(result.effort or "normal")
     return record if same and enough else None
 

@@ -61,7 +61,7 @@ class Timing(Instrument):
         card = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
         protocol = f"{self.rounds} paired rounds on {card}"
         settings = self.session.settings
-        return Origin(settings.scale, settings.effort, f"{self.subject}, on {card}", protocol=protocol)
+        return Origin(settings.scale, settings.effort, self.subject, protocol=protocol, machine=card)
 
     def ratio(self, make: Callable[[], tuple[Action, Action]]) -> Interval:
         """Time of the first action over that of the second.

@@ -29,6 +29,8 @@ class Origin:
     tokens: int = 0
     """Tokens that the model read for this result."""
     seed: int = 0
+    machine: str = ""
+    """What times were measured on; empty where none were."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Result:
     documents: int = 0
     tokens: int = 0
     seed: int = 0
+    machine: str = ""
     method: str = ""
     seconds: float = 0.0
     peak_bytes: int = 0
