@@ -79,7 +79,7 @@ def test_families_import_the_core_and_never_one_another():
     assert crossing == STATED
 
 
-PAPERS = {"long_context", "krony", "survey", "small_models", "checkpoint"}
+PAPERS = ("long_context", "krony", "survey", "small_models", "checkpoint")
 """Folders of `bench` that measure claims, or a user's checkpoint."""
 BENCH = {
     "verdict": {"verdict"},

@@ -166,7 +166,8 @@ class LongContext(Instrument):
         return Interval(*(float(x) for x in kept[:3])), float(kept[3])
 
     def _rate(self, name: str, truth: float, accept: Region, simulations: int) -> Arrays:
-        if repr(TAIL) not in self._tokens:
+        self.measure(TAIL)
+        if repr(TAIL) not in self._tokens:  # its means were on record, without its tokens
             self._tokens[repr(TAIL)] = self._curve(TAIL)[0].tokens["kl"]
         tokens = self._tokens[repr(TAIL)]
         rate, bca = rate_of_reproduced(

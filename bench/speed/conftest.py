@@ -1,12 +1,10 @@
-"""What a stated ratio of times is worth on a machine that may have other work."""
+"""Checks of stated times, which are worth little on a machine that has other work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-Stated = Callable[[bool, str], None]
+from bench.speed.stated import Stated
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.krony.printed import MATRIX, TABLE_1, Factorisation
 from bench.krony.settings import NANO
 from bench.measure.timing import seconds
-from bench.speed.conftest import Stated
+from bench.speed.stated import Stated
 from compress.factorisation.kronecker.linear import Contraction, choose, kronecker_linear, operations
 from compress.factorisation.kronecker.sums import FactorShapes, materialise, rearranged, van_loan
 from models.gpt2 import build

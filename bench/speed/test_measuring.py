@@ -18,7 +18,7 @@ from bench.long_context.windows import paired_windows
 from bench.measure.divergence import compare
 from bench.measure.session import Session
 from bench.measure.timing import seconds
-from bench.speed.conftest import Stated
+from bench.speed.stated import Stated
 from compress.calibrate import block_inputs, calibrated
 from compress.grid import fake_quantize
 from compress.method import Method

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from bench.measure.session import Session
 from bench.measure.timing import seconds
-from bench.speed.conftest import Stated
+from bench.speed.stated import Stated
 from compress.calibrate import block_inputs
 from compress.distillation.teacher_cache import cached_logits
 from compress.grid import fit_grid
