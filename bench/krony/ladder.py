@@ -23,7 +23,6 @@ from bench.krony.qualification import NGRAM, Qualification, ngram_loss, qualific
 from bench.krony.settings import LadderSettings
 from bench.krony.students import Student
 from bench.krony.text import tokenized
-from bench.measure.fingerprint import code_sha256, root_of
 from bench.measure.instrument import Instrument
 from bench.measure.perplexity import token_losses
 from bench.verdict.documents import Array
@@ -100,9 +99,8 @@ class Ladder(Instrument):
 
     def _training_folder(self, name: str) -> Path:
         """Folder for the checkpoints of a long training, named by all that decides it."""
-        code = code_sha256((root_of(Ladder._trained), root_of(Ladder._fresh)))
-        what = f"{name} {self.settings} {self.text_sha256} {self.session.settings.seed} {code}"
-        return self.session.kept("training", what)
+        what = f"{name} {self.settings} {self.text_sha256} {self.session.settings.seed}"
+        return self.session.kept("training", what, Ladder._trained, Ladder._fresh)
 
     def _fresh(self, shape: GPT2Shape) -> PreTrainedModel:
         scale = self.settings.initial_scale

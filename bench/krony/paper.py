@@ -17,7 +17,6 @@ import datasets
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bench.measure.fingerprint import code_sha256, root_of
 from bench.measure.harness import WIKITEXT, harness
 from bench.measure.hub import RAW_WIKITEXT, hub_rows, wikitext_lines
 from bench.measure.instrument import Instrument
@@ -111,7 +110,7 @@ class PaperModels(Instrument):
     def windows(self) -> Any:
         """Training windows, memory-mapped: as many as the run reads, in the text's order."""
         wanted = self.settings.steps * self.settings.batch
-        kept = self.session.kept("training-tokens", self._decided(str(wanted)))
+        kept = self.session.kept("training-tokens", self._decided(str(wanted)), _cut)
         if not kept.exists():
             beside = kept.with_name(f"{kept.name}.part")
             source = {
@@ -132,14 +131,13 @@ class PaperModels(Instrument):
 
     def _decided(self, what: str) -> str:
         """Description of everything that decides a training run or its tokens."""
-        code = code_sha256((root_of(PaperModels._trained),))
-        return f"{what} {self.settings} {self.session.model_sha256} {self.session.settings.data_dir} {code}"
+        return f"{what} {self.settings} {self.session.model_sha256} {self.session.settings.data_dir}"
 
     def _trained(self, name: str) -> PreTrainedModel:
         model = copy.deepcopy(self.session.decoder.model)
         width = mlp_width(model.config)
         apply(MODELS[name], find_blocks(model), chosen=lambda _name, layer: width in layer.weight.shape)
-        folder = self.session.kept("training", self._decided(name))
+        folder = self.session.kept("training", self._decided(name), PaperModels._trained)
         model.requires_grad_(True)
         train(
             model,

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from bench.measure.fingerprint import code_sha256, root_of
 from bench.measure.settings import Settings
 from bench.measure.store import Store
 from bench.verdict.evidence import Origin
@@ -133,6 +134,7 @@ class Session:
             seed=settings.seed,
         )
 
-    def kept(self, kind: str, name: str) -> Path:
-        """Folder of something large, by its kind and all that decides it."""
-        return self.folder / kind / hashlib.sha256(name.encode()).hexdigest()[:24]
+    def kept(self, kind: str, name: str, *code: object) -> Path:
+        """Folder of something large, by its kind, all that decides it and the code that makes it."""
+        made_by = code_sha256(tuple(sorted(root_of(thing) for thing in code)))
+        return self.folder / kind / hashlib.sha256(f"{name} {made_by}".encode()).hexdigest()[:24]

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.measure.fingerprint import code_sha256, root_of
 from bench.measure.instrument import Instrument
 from bench.small_models.settings import SmallModelsSettings
 from bench.small_models.variants import DistilledLoss, Variant
@@ -195,8 +194,8 @@ class SmallModels(Instrument):
     def teacher_logits(self, size: str) -> Tensor:
         """A teacher's logits on every example, computed once for all students and seeds."""
         rows, length = self.rows["train"], self.settings.input_length
-        code = code_sha256((root_of(SmallModels.tuned), root_of(SmallModels.teacher_logits)))
-        path = self.session.kept("teachers", f"{size} {self.settings} {self.origin().text_sha256} {code}.npy")
+        what = f"{size} {self.settings} {self.origin().text_sha256}"
+        path = self.session.kept("teachers", what, SmallModels.tuned, SmallModels.teacher_logits)
         path.parent.mkdir(parents=True, exist_ok=True)
         logits = cached_logits(path, len(rows), lambda part: logits_of(self.teacher(size), rows[part], length)[0])
         return logits.to(self.session.settings.device)

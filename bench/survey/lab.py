@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.measure.fingerprint import code_sha256, root_of
 from bench.measure.harness import LAMBADA as LAST_WORDS
 from bench.measure.harness import WIKITEXT, can_read, harness
 from bench.measure.instrument import Instrument
@@ -178,7 +177,10 @@ class Survey(Instrument):
         """Scores of a variant; lm-evaluation-harness is asked too, where it can, of all that GPTQ gives."""
         away = f", off-domain {self._off_domain_sha256}" if off_domain else ""
         label = f"{method}{' (off-domain)' if off_domain else ''}"
-        kept = self.measured(f"{method!r}{away}", partial(self._measure, method, off_domain), type(method), label=label)
+        asked = isinstance(method, GPTQ)  # here, so that GPTQ's code counts for no other method
+        kept = self.measured(
+            f"{method!r}{away}", partial(self._measure, method, off_domain, asked), type(method), label=label
+        )
         return Scored(
             method=label,
             loss=kept["loss"],
@@ -199,7 +201,7 @@ class Survey(Instrument):
     def _off_domain_sha256(self) -> str:
         return text_sha256(self.session.more_documents)[:16]
 
-    def _measure(self, method: Method, off_domain: bool) -> Arrays:
+    def _measure(self, method: Method, off_domain: bool, asked: bool) -> Arrays:
         dense, decoder = self.dense, self.session.decoder
         batches = self.batches(off_domain=off_domain) if method.statistic else []
         keep = self._kept_blocks(method, off_domain) if method.statistic else None
@@ -207,7 +209,7 @@ class Survey(Instrument):
         with compressed(method, self.blocks, forward=decoder.hidden, batches=batches, keep=keep) as outcome:
             seconds = time.perf_counter() - started
             scores = self._scores(self._states(str(method)), dense)
-            if isinstance(method, GPTQ) and self.has_harness:
+            if asked and self.has_harness:
                 scores |= {name: np.array(value) for name, value in self.harness().items()}
         if keep is not None:
             shutil.rmtree(keep)
@@ -215,10 +217,9 @@ class Survey(Instrument):
 
     def _kept_blocks(self, method: Method, off_domain: bool) -> Path:
         """Folder in which an interrupted run leaves the blocks it has done; cleared unless the session resumes."""
-        code = code_sha256(tuple(sorted((root_of(Survey._measure), root_of(type(method))))))
         session = self.session
-        what = f"{method!r} {off_domain} {self.settings} {session.model_sha256} {session.text_sha256} {code}"
-        folder = session.kept("blocks", what)
+        what = f"{method!r} {off_domain} {self.settings} {session.model_sha256} {session.text_sha256}"
+        folder = session.kept("blocks", what, Survey._measure, type(method))
         if not session.resume:
             shutil.rmtree(folder, ignore_errors=True)
         return folder
