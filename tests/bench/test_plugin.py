@@ -16,6 +16,7 @@ from models.errors import InputError
 from tests.bench.sessions import ROOT, Silent, suite
 
 USAGE = pytest.ExitCode.USAGE_ERROR
+ALGEBRA, LONG_CONTEXT = ("bench/krony/test_algebra.py",), ("bench/long_context", "bench/survey/test_one_shot.py")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def own(gpt2_folder, text_file):
 def first_run(own, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports") / "tiny"
     (folder.parent / "README.md").write_text("a user's own page\n")
-    return suite(*own, "--effort=quick", "--report-dir", folder, "--claims", "LC3,SV4"), folder
+    return suite(*own, "--effort=quick", "--report-dir", folder, "--claims", "LC3,SV4", places=LONG_CONTEXT), folder
 
 
 def told(done):
@@ -63,7 +64,7 @@ def test_every_row_names_variants_that_are_on_record(first_run):
 def test_resume_measures_nothing_again_and_says_the_same(first_run, own):
     _, folder = first_run
     before = read(folder)
-    done = suite(*own, "--effort=quick", "--report-dir", folder, "--claims", "LC3,SV4", "--resume")
+    done = suite(*own, "--effort=quick", "--report-dir", folder, "--claims", "LC3,SV4", "--resume", places=LONG_CONTEXT)
     after = read(folder)
     assert {v.run for v in after.variants.values()} == {v.run for v in before.variants.values()}, told(done)
     for name, row in before.rows.items():
@@ -77,7 +78,7 @@ def test_a_torn_line_and_a_damaged_neighbour_harm_nothing(first_run, own, tmp_pa
     for place in (neighbour, here):
         place.mkdir()
         (place / FILE).write_text((folder / FILE).read_text() + '{"kind": "row", "row": "LC1-to')
-    done = suite(*own, "--effort=quick", "--report-dir", here, "--claims", "KP2")
+    done = suite(*own, "--effort=quick", "--report-dir", here, "--claims", "KP2", places=ALGEBRA)
     assert done.returncode == 0 and "Traceback" not in told(done), told(done)
     assert "is damaged and left out" in told(done)
     assert set(read(folder).rows) < set(read(here).rows) and len(read(here).damaged) == 1
@@ -87,19 +88,35 @@ def test_a_torn_line_and_a_damaged_neighbour_harm_nothing(first_run, own, tmp_pa
     ("change", "message"),
     [
         (["--contexts", "4,65"], "give longer or more documents, or lower --contexts"),
-        (["--contexts", "8,4"], "--contexts is '8,4'"),
         (["--claims", "KPP1"], "--claims names 'KPP1', which is no claim; the nearest are"),
-        (["--model", ""], "--model is empty"),
-        (["--data-dir", "/nowhere"], "--data-dir names /nowhere, which does not exist"),
-        (["--train-text", "/nowhere.txt"], "--train-text names /nowhere.txt, which does not exist"),
-        (["--record"], "--record writes to reports/"),
         (["--device", "cuda"], "no CUDA GPU; use --device cpu"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(own, tmp_path, change, message):
-    done = suite(*own, "--effort=quick", "--report-dir", tmp_path / "out", "-k", "LC3", *change)
+    options = [*own, "--effort=quick", "--report-dir", tmp_path / "out", "-k", "LC3", *change]
+    done = suite(*options, places=LONG_CONTEXT)
     assert done.returncode == USAGE and message in told(done), told(done)
     assert "Traceback" not in told(done) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": ""}, "--model is empty"),
+        ({"compressed": ""}, "--compressed is empty"),
+        ({"data_dir": ROOT / "nowhere"}, "--data-dir names .*nowhere, which does not exist"),
+        ({"train_text": ROOT / "nowhere.txt"}, "--train-text names .*nowhere.txt, which does not exist"),
+        ({"record": True, "effort": "quick"}, "--record writes to reports/, and nothing of quick effort"),
+        ({"record": True, "report_dir": ROOT}, "--record writes to reports/"),
+        ({"record": True, "compressed": "x"}, "--record is for claims"),
+        ({"dense": "x"}, "--dense goes with --compressed"),
+        ({"dense": "x", "model": "y", "compressed": "z"}, "--dense goes with --compressed"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, message):
+    chosen = {"effort": "normal", **options}
+    with pytest.raises(pytest.UsageError, match=message):
+        settings(SimpleNamespace(getoption=chosen.get), "embedded")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +125,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(own, tmp_path, change, mes
 )
 def test_a_record_that_cannot_be_used_is_named_and_kept(own, tmp_path, content, message):
     (tmp_path / FILE).write_bytes(content)
-    done = suite(*own, "--effort=quick", "--report-dir", tmp_path, "--claims", "KP2", "--resume")
+    done = suite(*own, "--effort=quick", "--report-dir", tmp_path, "--claims", "KP2", "--resume", places=ALGEBRA)
     assert done.returncode == USAGE and message in told(done) and "Traceback" not in told(done), told(done)
     assert (tmp_path / FILE).read_bytes() == content
 
@@ -122,7 +139,7 @@ def test_a_report_folder_that_cannot_be_written_is_named(own, tmp_path, kind):
         pytest.skip("root writes everywhere")
     else:
         place.mkdir(mode=0o500)
-    done = suite(*own, "--effort=quick", "--report-dir", place, "--claims", "KP2")
+    done = suite(*own, "--effort=quick", "--report-dir", place, "--claims", "KP2", places=ALGEBRA)
     assert done.returncode == USAGE and "give another folder with --report-dir" in told(done), told(done)
     assert "Traceback" not in told(done)
 
@@ -157,7 +174,7 @@ def test_contexts_that_are_no_ascending_list_are_refused(contexts):
 
 def test_gpu_tests_skip_with_the_reason_where_there_is_no_gpu(own, tmp_path):
     options = ["-m", "gpu", "-k", "LC3", "-v", "--report-dir", tmp_path / "out"]
-    done = suite(*own, *options, env={"CUDA_VISIBLE_DEVICES": ""})
+    done = suite(*own, *options, env={"CUDA_VISIBLE_DEVICES": ""}, places=LONG_CONTEXT)
     assert done.returncode == 0, done.stdout
     assert "3 not run" in done.stdout and "needs a CUDA GPU" in told(done)
 
@@ -257,11 +274,11 @@ def test_a_fresh_clone_derives_the_record_again_without_a_model(own, tmp_path):
         "KP3,KP10",
         "--effort=normal",
     ]
-    done = suite(*options, "--record")
+    done = suite(*options, "--record", places=ALGEBRA)
     record = tmp_path / "reports" / own[1].rpartition("/")[2]
     rows = read(record).rows
     assert {"KP3-van-loan", "KP10-latency", "KP10-exact"} == set(rows), told(done)
-    again = suite(*options, "--resume")
+    again = suite(*options, "--resume", places=ALGEBRA)
     local = read(tmp_path / "reports" / "local" / record.name)
     for name, row in local.rows.items():
         assert asdict(row) | {"run": ""} == asdict(rows[name]) | {"run": ""}, told(again)
@@ -270,12 +287,12 @@ def test_a_fresh_clone_derives_the_record_again_without_a_model(own, tmp_path):
 
 def test_rows_of_other_code_are_measured_again_and_named_as_stale(own, tmp_path):
     options = [*own, "--rootdir", tmp_path, "-c", ROOT / "pyproject.toml", "--claims", "KP3"]
-    suite(*options, "--record")
+    suite(*options, "--record", places=ALGEBRA)
     record = tmp_path / "reports" / own[1].rpartition("/")[2]
     lines = (record / FILE).read_text().split("\n")
     changed = [line.replace('"code": "', '"code": "other') for line in lines]
     (record / FILE).write_text("\n".join(changed))
-    suite(*options, "--resume")
+    suite(*options, "--resume", places=ALGEBRA)
     assert read(tmp_path / "reports" / "local" / record.name).variants
     from bench.measure.stale import stale_rows
 
