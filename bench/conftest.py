@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
 
 import pytest
 
+from bench.fixtures import Conclude, once
 from bench.measure.instrument import Instrument
 from bench.measure.session import Session
 from bench.measure.settings import at
@@ -23,9 +22,6 @@ from bench.verdict.evidence import Origin, Result
 from bench.verdict.rows import Row
 from models.errors import InputError
 
-MADE = pytest.StashKey[dict]()
-"""What was made once for all tests: sessions and instruments."""
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every claim at the embedded and at the GPU scale, or at the paper's."""
@@ -35,14 +31,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.config.getoption("scale") == "paper":
         scales = [getattr(metafunc.module, "PAPER_SCALE", "paper")]
     metafunc.parametrize("session", scales, indirect=True)
-
-
-def once(request: pytest.FixtureRequest, key: object, make: Callable[[], Any]) -> Any:
-    """Thing that `make` gives, made once for all tests."""
-    known = request.config.stash.setdefault(MADE, {})
-    if key not in known:
-        known[key] = make()
-    return known[key]
 
 
 def declared(request: pytest.FixtureRequest) -> Row | None:
@@ -105,34 +93,6 @@ def _skip_without_cuda(scale: str) -> None:
             f"the {scale} scale needs a CUDA GPU and this machine has none; where there is one, run: "
             "pytest bench -m gpu"
         )
-
-
-class Conclude(Protocol):
-    """Judges a row's interval, leaves the evidence, and ends the test as the verdict says."""
-
-    def __call__(
-        self,
-        row: Row,
-        interval: Interval,
-        by: Instrument | Origin | str,
-        *,
-        doubt: str = "",
-        decide: str = MORE_DOCUMENTS,
-        details: dict | None = None,
-        method: str = "",
-    ) -> None:
-        """Conclude a row.
-
-        Args:
-            row: as declared.
-            interval: what was measured.
-            by: the instrument, an origin of its own, or what arithmetic was done about.
-            doubt: why the instrument may not judge.
-            decide: what would decide it where the interval straddles the boundary.
-            details: what plots and tables show.
-            method: the compressed variant that the row is about.
-        """
-        ...
 
 
 @pytest.fixture

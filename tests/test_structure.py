@@ -85,7 +85,7 @@ BENCH = {
     "verdict": {"verdict"},
     "measure": {"measure", "verdict"},
     "report": {"report", "verdict", "measure.stale", "krony.printed", "small_models.printed"},
-    **{paper: {paper, "measure", "verdict", "conftest", "outcomes", "parameters"} for paper in PAPERS},
+    **{paper: {paper, "measure", "verdict", "fixtures", "parameters"} for paper in PAPERS},
     "speed": {"speed", "measure", "verdict", "long_context", "krony"},
 }
 """Imports that each folder of `bench` may have of it. Pages may have printed numbers and the reasons for staleness."""
@@ -114,14 +114,14 @@ def test_every_folder_of_bench_has_a_law():
 
 
 def test_no_test_imports_a_conftest_or_another_test():
-    checked = 0
-    for path in sorted((ROOT / "bench").rglob("test_*.py")):
-        checked += 1
+    files = sorted((ROOT / "bench").rglob("test_*.py")) + sorted((ROOT / "bench").rglob("conftest.py"))
+    files += sorted((ROOT / "tests").rglob("test_*.py"))
+    assert len(files) > 50
+    for path in files:
         for module in modules(path):
-            last = module.rpartition(".")[2]
-            assert not last.startswith("test_"), f"{path}: {module}"
-            assert "conftest" not in module or module.startswith("bench.conftest"), f"{path}: {module}"
-    assert checked > 10
+            places = module.split(".")
+            tests = [place for place in places if place.startswith("test_")]
+            assert places[0] not in {"bench", "tests"} or not {*tests, "conftest"} & {*places}, f"{path}: {module}"
 
 
 def test_the_shared_conftest_imports_no_instrument_of_a_paper():

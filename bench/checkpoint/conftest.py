@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.checkpoint.judge import Checkpoint
-from bench.conftest import once
+from bench.fixtures import once
 from bench.measure.session import Session
 from bench.survey.settings import at
 from models.errors import InputError

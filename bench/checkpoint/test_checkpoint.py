@@ -8,7 +8,7 @@ import pytest
 
 from bench.checkpoint.judge import Checkpoint
 from bench.checkpoint.protocols import PROTOCOLS, ratio
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.verdict.regions import UNCHANGED, Region
 from bench.verdict.rows import Row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.conftest import once
+from bench.fixtures import once
 from bench.krony.healed import Healed
 from bench.krony.ladder import Ladder
 from bench.krony.paper import PaperModels

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.krony.printed import FOUR_TERMS, FOUR_TERMS_TEXT, MATRIX, TABLE_1, TABLE_2, UNTIED_TEXT, model_size
 from bench.krony.students import FOUR, MANY_SMALL, P81, P95
 from bench.krony.weights import Weights

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.krony.healed import Healed, Variant
 from bench.krony.ladder import Ladder, unsteadiness
 from bench.krony.qualification import CLEARLY
@@ -201,3 +201,9 @@ def test_real_weights_against_each_other(healed: Healed, conclude: Conclude, row
     losses = [healed.measure(variant)["loss"] for variant in variants]
     details = healed.described(*variants)
     conclude(row, difference_ratio(*losses), healed, doubt=healed.doubt(*variants), details=details)
+
+
+def test_every_student_is_claimed() -> None:
+    """No rung of the ladder is trained for nothing."""
+    contestants = {each for row in (*TRAINED, SETTLE, UNSTEADY) for each in row.contestants}
+    assert contestants == set(STUDENTS.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.krony.paper import TEXTS, PaperModels
 from bench.krony.printed import PERPLEXITY
 from bench.measure.perplexity import HUGGINGFACE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.conftest import once
+from bench.fixtures import once
 from bench.long_context.lab import LongContext
 from bench.measure.session import Session
 from models.errors import InputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.long_context.lab import LongContext
 from bench.parameters import parameters
 from bench.verdict.documents import Interval, growth, ratio

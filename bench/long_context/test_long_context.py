@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.long_context.lab import LongContext, Measured
 from bench.long_context.theory import exponent
 from bench.parameters import parameters
@@ -21,8 +21,8 @@ from bench.verdict.documents import (
     growth,
     growth_ratio,
     level_ratio,
-    relative_spread_ratio,
-    spread_ratio,
+    relative_variance_ratio,
+    variance_ratio,
 )
 from bench.verdict.regions import GROWS, GROWS_CLEARLY, LINEAR, UNCHANGED, Region, Verdict, judge
 from bench.verdict.rows import Row
@@ -114,13 +114,13 @@ LC2 = [
     )
     for name, family in (("magnitude", MagnitudePruning), ("wanda", WandaPruning))
     for half, of, what, statistic, accept, because in (
-        ("variance", "LC2a", "variance", spread_ratio, GROWS, MORE_AT_ALL),
+        ("variance", "LC2a", "variance", variance_ratio, GROWS, MORE_AT_ALL),
         ("level", "LC2b", "level", level_ratio, UNCHANGED, BAND),
         (
             "relative",
             "LC2a",
             "variance relative to the squared level",
-            relative_spread_ratio,
+            relative_variance_ratio,
             GROWS,
             "a variance rises with the square of its level; this is what is left without the level",
         ),

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from bench.conftest import once
+from bench.fixtures import once
 from bench.measure.session import Session
 from bench.small_models.lab import SmallModels
 from bench.small_models.settings import at

@@ -6,14 +6,14 @@ import math
 from dataclasses import replace
 from itertools import pairwise
 
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.small_models.lab import SmallModels
 from bench.small_models.settings import SIZES
 from bench.small_models.variants import Variant
 from bench.verdict.documents import Array, Interval
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
-from bench.verdict.seeds import difference, seeds_to_decide, spread_ratio
+from bench.verdict.seeds import deviation_ratio, difference, seeds_to_decide
 from models.t5 import TABLE_3_1, FeedForward
 
 AHEAD = Region(low=0.0)
@@ -95,7 +95,7 @@ def settle_ahead(conclude: Conclude, small: SmallModels, row: Row, *, teachers: 
 def spreads(groups: list[Array]) -> tuple[Interval, str]:
     """The ratio of two groups' standard deviations, and why it says nothing where that is so."""
     try:
-        return spread_ratio(*groups), ""
+        return deviation_ratio(*groups), ""
     except ValueError as error:
         return Interval(1.0, 0.0, math.inf), f"{error}; train longer: --effort=thorough"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.conftest import Conclude, once
+from bench.fixtures import Conclude, once
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels
 from bench.small_models.rows import AHEAD, BASELINE, ROOM, ahead, settle, settle_ahead

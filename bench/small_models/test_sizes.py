@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.measure.session import Session
 from bench.measure.timing import Action, Timing
 from bench.parameters import parameters

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.measure.session import Session
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels

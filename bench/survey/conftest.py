@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.conftest import once
+from bench.fixtures import once
 from bench.measure.session import Session
 from bench.survey.lab import Survey
 from bench.survey.paper import OPT

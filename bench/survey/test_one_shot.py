@@ -9,7 +9,7 @@ import math
 
 import pytest
 
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.survey.lab import PERCENTILES, Scored, Survey
 from bench.verdict.conclude import by_arithmetic, exactly

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.survey.paper import OPT
 from bench.verdict.conclude import exactly

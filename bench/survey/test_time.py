@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 
-from bench.conftest import Conclude
+from bench.fixtures import Conclude
 from bench.measure.session import Session
 from bench.measure.timing import Action, Timing
 from bench.parameters import parameters

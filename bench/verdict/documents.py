@@ -142,7 +142,7 @@ def growth_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int =
     return cluster_interval(pair, statistic, seed=seed, resamples=resamples).map(np.exp)
 
 
-def spread_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+def variance_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
     """The variance across contexts of one mean curve over that of another, each `[documents, contexts]`."""
     pair = np.stack([first, second], axis=1)
 
@@ -154,8 +154,8 @@ def spread_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int =
     return cluster_interval(pair, statistic, seed=seed, resamples=resamples).map(np.exp)
 
 
-def relative_spread_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-    """`spread_ratio` with each variance divided by the square of its curve's mean, so that the level drops out."""
+def relative_variance_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """`variance_ratio` with each variance divided by the square of its curve's mean, so that the level drops out."""
     pair = np.stack([first, second], axis=1)
 
     def statistic(means: Array) -> Array:

@@ -34,7 +34,7 @@ def difference(first: Array, second: Array, *, level: float = LEVEL) -> Interval
     return contrast([first, second], [1, -1], level=level)
 
 
-def spread_ratio(first: Array, second: Array, *, level: float = LEVEL) -> Interval:
+def deviation_ratio(first: Array, second: Array, *, level: float = LEVEL) -> Interval:
     """The standard deviation over seeds of the first over that of the second, each `[seeds]`.
 
     Miller's jackknife of the logarithm of the variance (1968), which holds its level where values are not normal, as

@@ -14,8 +14,8 @@ from bench.verdict.documents import (
     log_growth,
     mean,
     ratio,
-    relative_spread_ratio,
-    spread_ratio,
+    relative_variance_ratio,
+    variance_ratio,
 )
 from bench.verdict.regions import GROWS, UNCHANGED, Region, Verdict, judge
 
@@ -107,9 +107,9 @@ def test_statistics_by_hand():
     assert growth(first).value == pytest.approx(2.0)
     assert growth_ratio(first, second).value == pytest.approx(1.0)
     assert level_ratio(first, second).value == pytest.approx(2.0)
-    assert spread_ratio(first, second).value == pytest.approx(1.0 / 0.25)
-    assert relative_spread_ratio(first, second).value == pytest.approx(1.0 / 9 / (0.25 / 2.25))
-    assert relative_spread_ratio(first * 5, second).value == pytest.approx(1.0)
+    assert variance_ratio(first, second).value == pytest.approx(1.0 / 0.25)
+    assert relative_variance_ratio(first, second).value == pytest.approx(1.0 / 9 / (0.25 / 2.25))
+    assert relative_variance_ratio(first * 5, second).value == pytest.approx(1.0)
     assert ratio(first[:, 0], second[:, 0]).value == pytest.approx(2.0)
     assert difference_ratio(first[:, 0], second[:, 0]).value == pytest.approx(np.e)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.verdict.seeds import contrast, difference, low_outliers, seeds_to_decide, spread_ratio
+from bench.verdict.seeds import contrast, deviation_ratio, difference, low_outliers, seeds_to_decide
 
 
 def test_difference_is_welchs():
@@ -31,7 +31,7 @@ def test_spread_ratio_covers(draw):
     hits = 0
     for _ in range(trials):
         first, second = (getattr(generator, draw)(size=10) for _ in range(2))
-        interval = spread_ratio(3 * first, second)
+        interval = deviation_ratio(3 * first, second)
         hits += interval.low <= 3 <= interval.high
     # 95 % with a binomial error of 1.1 %; the jackknife is known to be a little short for long tails.
     assert hits / trials > 0.90
@@ -39,8 +39,8 @@ def test_spread_ratio_covers(draw):
 
 def test_spread_ratio_of_itself_and_scaled():
     values = np.random.default_rng(2).normal(size=12)
-    assert spread_ratio(values, values + 5).value == pytest.approx(1)
-    assert spread_ratio(4 * values, values).value == pytest.approx(4)
+    assert deviation_ratio(values, values + 5).value == pytest.approx(1)
+    assert deviation_ratio(4 * values, values).value == pytest.approx(4)
 
 
 def test_outliers():
@@ -61,7 +61,7 @@ def test_refusals():
     with pytest.raises(ValueError, match="at least 2"):
         difference(np.ones(1), np.ones(3))
     with pytest.raises(ValueError, match="no spread"):
-        spread_ratio(np.ones(4), np.arange(4.0))
+        deviation_ratio(np.ones(4), np.arange(4.0))
     with pytest.raises(ValueError, match="not finite"):
         difference(np.array([1, np.nan]), np.ones(3))
     with pytest.raises(ValueError, match="one weight"):
