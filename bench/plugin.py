@@ -83,7 +83,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others += dropped
     if others:
         config.hook.pytest_deselected(items=others)
-    items[:] = select.ordered(kept)
+    # Times of speed are no verdicts, and come after them.
+    items[:] = sorted(select.ordered(kept), key=lambda item: item.get_closest_marker("claim") is None)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,7 +18,7 @@ from compress.factorisation.kronecker.sums import FactorShapes, materialise, rea
 from models.gpt2 import build
 from models.training.train import Training, batch_indices, next_token_loss, train, windows_of
 
-pytestmark = pytest.mark.cost(400)
+pytestmark = pytest.mark.cost(6)
 TOKENS = 2048
 MOST_LOOP_RATIO = 1.15
 AHEAD = 1.0

@@ -30,7 +30,7 @@ from compress.selection import smallest
 from compress.statistics import SquaredInputs
 from compress.swap import apply
 
-pytestmark = pytest.mark.cost(400)
+pytestmark = pytest.mark.cost(6)
 MIB = 2**20
 MOST_CURVE_RATIO = 1.15
 MOST_EXTRA_BYTES = 256 * MIB

@@ -30,7 +30,7 @@ from models.text_to_text import TargetLoss, logits_of
 from models.training.train import Training, train
 from models.training.train_many import train_many
 
-pytestmark = pytest.mark.cost(400)
+pytestmark = pytest.mark.cost(6)
 LEAST_RATIO = 3.0
 SAME_CODES = 0.999
 """Share of codes that must agree: float32 sums in another order move a weight over a rounding boundary at times."""

@@ -31,7 +31,7 @@ from compress.quantization.mixed_precision import Protection
 from compress.quantization.rounding import RoundToNearest
 
 PAPER_SCALE = "paper-opt"
-pytestmark = pytest.mark.cost(40)
+pytestmark = pytest.mark.cost(20)
 HALF, GROUPS = 0.5, PerGroup(128)
 LAYER = MagnitudePruning(HALF)
 ROWS = MagnitudePruning(HALF, ComparisonGroup.ROW)
