@@ -48,9 +48,9 @@ def session(request: pytest.FixtureRequest) -> Session:
     scale: str = request.param
     standing = _standing(request, scale)
     key = ("session", scale, standing.effort if standing else None)
-    found: Session = once(request, key, lambda: _session(request.config, scale, standing))
-    found.store.used.clear()
-    return found
+    made: Session = once(request, key, lambda: _session(request.config, scale, standing))
+    made.store.used.clear()
+    return made
 
 
 def _standing(request: pytest.FixtureRequest, scale: str) -> Result | None:
@@ -59,10 +59,10 @@ def _standing(request: pytest.FixtureRequest, scale: str) -> Result | None:
     if row is None or place.record is None or not request.config.getoption("resume"):
         return None
     record = known_evidence(request.config, place.record)
-    found = record.rows.get(row.name)
-    if found is None or not found.variants or why_stale(found, record):
+    known = record.rows.get(row.name)
+    if known is None or not known.variants or why_stale(known, record):
         return None
-    return found
+    return known
 
 
 def _session(config: pytest.Config, scale: str, standing: Result | None) -> Session:
@@ -77,12 +77,12 @@ def _session(config: pytest.Config, scale: str, standing: Result | None) -> Sess
     resume = bool(config.getoption("resume"))
     known = known_evidence(config, place.run).variants if resume else {}
     store = Store(known, lambda entry: config.stash[RECORDER].add(place, entry))
-    found = Session(chosen, store, progress, large, resume)
+    made = Session(chosen, store, progress, large, resume)
     try:
-        found.check()
+        made.check()
     except InputError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-    return found
+    return made
 
 
 def _skip_without_cuda(scale: str) -> None:

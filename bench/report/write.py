@@ -14,6 +14,7 @@ from bench.report.pages import PAGES, View
 from bench.report.plots import png
 from bench.verdict.claims import CLAIMS, KRONY_PT, LONG_CONTEXT, PAPERS, SMALL_MODELS, SURVEY
 from bench.verdict.evidence import FILE, DamagedRecord, Evidence, Result, read
+from models.folders import written_aside
 
 EXTRAS: Mapping[str, Callable[[Evidence], tuple[list[str], dict[str, Figure]]]] = {
     LONG_CONTEXT.key: long_context.extras,
@@ -123,6 +124,5 @@ def _encoded(text: str) -> bytes:
 
 def _place(path: Path, content: bytes) -> None:
     """Write aside and move into place, so that no reader sees half a file."""
-    beside = path.with_name(f"{path.name}.part")
-    beside.write_bytes(content)
-    beside.replace(path)
+    with written_aside(path) as beside:
+        beside.write_bytes(content)

@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from bench.verdict.entries import EFFORTS, Arrays, Origin, Result, Variant, outranks
 from bench.verdict.lines import FORMAT, DamagedRecord, check_format, line_of, result_of, variant_of
+from models.folders import written_aside
 
 __all__ = (
     "EFFORTS",
@@ -123,8 +124,6 @@ def compact(folder: Path) -> None:
             *evidence.variants.values(),
             *evidence.rows.values(),
         ]
-        beside = folder / f"{FILE}.part"
-        with beside.open("w", encoding="utf-8") as file:
+        with written_aside(folder / FILE) as beside, beside.open("w", encoding="utf-8") as file:
             file.writelines(map(line_of, entries))
             file.writelines(f"{line}\n" for line in evidence.damaged.values())
-        beside.replace(folder / FILE)
