@@ -90,3 +90,10 @@ def mlp(_name, layer):
 def hidden(model):
     """Runs a model on a token batch, up to its final hidden states."""
     return lambda tokens: model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+
+
+def decoder(model):
+    """A model as `load` gives it."""
+    from models.load import Decoder, find_blocks
+
+    return Decoder("tiny", "0" * 64, model, None, find_blocks(model), model.get_output_embeddings(), 64)

@@ -13,8 +13,8 @@ from bench.measure import divergence
 from bench.measure.divergence import compare
 from compress.quantization.rounding import RoundToNearest
 from compress.swap import compressed
-from models.load import Decoder, find_blocks
 from tests import oracles
+from tests.tiny_models import decoder
 
 
 def head(vocabulary=11, width=5, seed=0):
@@ -22,10 +22,6 @@ def head(vocabulary=11, width=5, seed=0):
     with torch.no_grad():
         layer.weight.copy_(torch.randn(vocabulary, width, generator=torch.Generator().manual_seed(seed)))
     return layer.requires_grad_(False)
-
-
-def decoder(model):
-    return Decoder("tiny", "0" * 64, model, None, find_blocks(model), model.get_output_embeddings(), 64)
 
 
 @given(st.integers(0, 2**31), st.sampled_from([1e-3, 0.3, 5.0]), st.integers(1, 40))

@@ -8,7 +8,7 @@ from bench.long_context.theory import attention_noise, exponent, simulated_noise
 from bench.long_context.windows import paired_windows
 from bench.verdict.regions import GROWS, UNCHANGED
 from bench.verdict.simulation import Population, rate_of_reproduced
-from tests.bench.long_context.test_measurement import decoder
+from tests.tiny_models import decoder
 
 
 def test_the_exponent_of_a_power_is_that_power():
