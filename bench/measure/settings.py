@@ -79,7 +79,7 @@ EMBEDDED_EFFORTS = {
         calibration_sequences=16,
         calibration_length=512,
         resamples=2000,
-        simulations=200,
+        simulations=400,
     ),
     "thorough": Settings(
         scale="embedded",
