@@ -16,8 +16,6 @@ from bench.measure.store import NotOnRecord
 from bench.options import Folders, add_options, folders, settings
 from bench.outcomes import EVIDENCE, ON_RECORD, recorded
 from bench.record import Recorder, known_evidence, options_of
-from bench.report import write
-from bench.report.matrix import summary
 from bench.verdict.conclude import not_run
 from bench.verdict.evidence import Result, compact, read
 from bench.verdict.regions import Verdict
@@ -179,6 +177,11 @@ def pytest_terminal_summary(
 ) -> Generator[None, None, None]:
     """Write the pages of what was measured, and print the matrix after everything else."""
     yield
+    if not config.stash[TOUCHED]:
+        return
+    from bench.report import write  # noqa: PLC0415 - plots take a moment to import
+    from bench.report.matrix import summary  # noqa: PLC0415
+
     for scale, place in sorted(config.stash[TOUCHED].items()):
         record = known_evidence(config, place.record) if place.record not in (None, place.run) else None
         compact(place.run)

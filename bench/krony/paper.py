@@ -13,7 +13,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import datasets
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -109,6 +108,8 @@ class PaperModels(Instrument):
     @cached_property
     def windows(self) -> Any:
         """Training windows, memory-mapped: as many as the run reads, in the text's order."""
+        import datasets  # noqa: PLC0415 - the paper's scale alone needs it
+
         wanted = self.settings.steps * self.settings.batch
         kept = self.session.kept("training-tokens", self._decided(str(wanted)), _cut)
         if not kept.exists():

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import datasets
-
 from bench.measure.perplexity import lines_of
 from models.errors import InputError
 
@@ -21,6 +19,8 @@ def hub_rows(name: str, config: str | None, split: str, **options: Any) -> Itera
     Raises:
         InputError: there is no hub, or it does not have it.
     """
+    import datasets  # noqa: PLC0415 - few runs need it, and it takes half a second
+
     try:
         return datasets.load_dataset(name, config, split=split, **options)
     except (OSError, ValueError) as error:  # a dataset that is not found is an OSError too
