@@ -6,7 +6,7 @@ import pytest
 
 from bench.measure.settings import SCALES
 from bench.options import folders
-from bench.record import known_evidence
+from bench.record import row_of
 from bench.verdict.evidence import EFFORTS, Result
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
@@ -49,8 +49,8 @@ def _expected(config: pytest.Config, result: Result) -> Result | None:
     """Row on record of the same name, model and text at no less effort; None where there is none."""
     if result.claim == "CHECKPOINT":  # of a checkpoint nothing is expected
         return None
-    record = known_evidence(config, folders(config, result.scale).record).rows.get(result.row)
-    if record is None or record.verdict == Verdict.NOT_RUN.value:
+    record = row_of(config, folders(config, result.scale).record, result.row)
+    if record is None:
         return None
     same = (record.model_sha256, record.text_sha256) == (result.model_sha256, result.text_sha256)
     enough = EFFORTS.index(record.effort or "normal") >= EFFORTS.index(result.effort or "normal")
@@ -68,5 +68,4 @@ def recorded(config: pytest.Config, row: Row, scale: str) -> Result | None:
     """Result on record of a declared row that was run; None where there is none."""
     if scale not in SCALES:
         return None
-    known = known_evidence(config, folders(config, scale).record).rows.get(row.name)
-    return None if known is None or known.verdict == Verdict.NOT_RUN.value else known
+    return row_of(config, folders(config, scale).record, row.name)

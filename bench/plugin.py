@@ -15,7 +15,7 @@ from bench.measure.stale import stale_rows
 from bench.measure.store import NotOnRecord
 from bench.options import Folders, add_options, folders, settings
 from bench.outcomes import EVIDENCE, ON_RECORD, recorded
-from bench.record import Recorder, known_evidence, options_of
+from bench.record import Recorder, known_evidence, options_of, row_of
 from bench.verdict.conclude import not_run
 from bench.verdict.evidence import Result, compact, read
 from bench.verdict.regions import Verdict
@@ -152,15 +152,10 @@ class Writer:
             if result.scale not in SCALES:
                 continue
             place = folders(self.config, result.scale)
-            if result.verdict == Verdict.NOT_RUN.value and _known(self.config, place, result) is not None:
+            if result.verdict == Verdict.NOT_RUN.value and row_of(self.config, place.run, result.row) is not None:
                 continue  # what is on record is never replaced by less
             self.config.stash[RECORDER].add(place, result)
             self.config.stash[TOUCHED][result.scale] = place
-
-
-def _known(config: pytest.Config, place: Folders, result: Result) -> Result | None:
-    known = known_evidence(config, place.run).rows.get(result.row)
-    return known if known is not None and known.verdict != Verdict.NOT_RUN.value else None
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

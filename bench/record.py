@@ -16,6 +16,7 @@ import pytest
 
 from bench.options import Folders
 from bench.verdict.evidence import FORMAT, DamagedRecord, Evidence, Result, Variant, append, outranks, read
+from bench.verdict.regions import Verdict
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = (
@@ -127,3 +128,9 @@ def known_evidence(config: pytest.Config, folder: Path | None) -> Evidence:
         except DamagedRecord as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     return known[folder]
+
+
+def row_of(config: pytest.Config, folder: Path | None, name: str) -> Result | None:
+    """Row of a folder, as it was when the session first asked; None where there is none or it was not run."""
+    known = known_evidence(config, folder).rows.get(name)
+    return None if known is None or known.verdict == Verdict.NOT_RUN.value else known

@@ -35,7 +35,6 @@ def concluded(
     details: Mapping[str, object] | None = None,
     method: str = "",
     seconds: float = 0.0,
-    peak_bytes: int = 0,
     variants: list[str] | None = None,
 ) -> Result:
     """Result of a declared row.
@@ -49,7 +48,6 @@ def concluded(
         details: what plots and tables show.
         method: the first contestant's name.
         seconds: what measuring it took.
-        peak_bytes: memory at its highest.
         variants: keys of the variants that it was derived from.
     """
     verdict = Verdict.INCONCLUSIVE if doubt else judge(interval, row.accept)
@@ -71,7 +69,6 @@ def concluded(
         because=row.because,
         method=method,
         seconds=round(seconds, 2),
-        peak_bytes=peak_bytes,
         details=dict(details or {}),
         variants=variants or [],
         **asdict(origin),
