@@ -10,7 +10,8 @@ import pytest
 
 from bench.measure.settings import PAPER_GPT2, PAPER_MODEL, PAPER_OPT, SCALES, Settings
 from bench.verdict.evidence import FILE
-from models.load import EMBEDDED
+from models.device import DTYPES
+from models.sources import EMBEDDED
 
 THROWAWAY = pytest.StashKey[tempfile.TemporaryDirectory]()
 
@@ -39,6 +40,12 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--peer", help="folder or hub id of the distilled peer, for --scale=paper; distilgpt2 by default")
     group.addoption("--contexts", help="left-context lengths in tokens, such as 128,512,2048")
     group.addoption("--device", help="cpu, cuda or cuda:1; by default the scale's own")
+    group.addoption(
+        "--dtype",
+        choices=DTYPES,
+        default=DTYPES[0],
+        help="format that models compute in; bfloat16 is judged only above what its own rounding does",
+    )
     group.addoption("--report-dir", type=Path, help="where evidence and pages go; by default reports/local/NAME")
     group.addoption(
         "--resume",
@@ -69,6 +76,7 @@ def settings(config: pytest.Config, scale: str) -> Settings:
         model=model or chosen.model,
         text=text,
         device=device or chosen.device,
+        dtype=str(config.getoption("dtype")),
         train_text=config.getoption("train_text"),
         data_dir=config.getoption("data_dir"),
         peer=config.getoption("peer") or chosen.peer,
@@ -131,6 +139,7 @@ def folders(config: pytest.Config, scale: str) -> Folders:
     """
     chosen = settings(config, scale)
     name = Path(chosen.compressed or chosen.model).name if _own(chosen) else scale
+    name += "" if chosen.dtype == DTYPES[0] else f"-{chosen.dtype}"
     record = config.rootpath / "reports" / name
     kept = record if (record / FILE).is_file() and not chosen.compressed else None
     if (asked := config.getoption("report_dir")) is not None:

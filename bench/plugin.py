@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from bench.verdict.conclude import not_run
 from bench.verdict.evidence import Result, compact, read
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
+from models.device import broken, out_of_memory
 from models.errors import InputError
 
 RECORDER = pytest.StashKey[Recorder]()
@@ -93,9 +95,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     A row whose variants on record are not those that the code now asks for cannot be derived; it is shown as it is.
     """
     try:
-        return (yield)
-    except InputError as error:
-        pytest.fail(str(error), pytrace=False)
+        with _in_one_sentence():
+            return (yield)
     except NotOnRecord as error:
         pytest.skip(str(error))
 
@@ -103,10 +104,23 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: object, request: object) -> Generator[None, object, object]:
     """Let bad input that shows in a fixture fail its test with one sentence too."""
-    try:
+    with _in_one_sentence():
         return (yield)
+
+
+@contextmanager
+def _in_one_sentence() -> Generator[None, None, None]:
+    """Fail on bad input and on a full GPU, and end the session where the GPU failed, without a traceback."""
+    try:
+        yield
     except InputError as error:
         pytest.fail(str(error), pytrace=False)
+    except RuntimeError as error:
+        if reason := out_of_memory(error):
+            pytest.fail(reason, pytrace=False)
+        if reason := broken(error):
+            pytest.exit(reason, returncode=pytest.ExitCode.INTERRUPTED)
+        raise
 
 
 @pytest.hookimpl(wrapper=True)

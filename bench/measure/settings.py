@@ -47,6 +47,10 @@ class Settings:
     """A checkpoint to judge against the model."""
     peer: str = PAPER_PEER
     """The distilled model that Krony-PT is compared with at the paper's scale."""
+    dtype: str = "float32"
+    """Number format that the dense model and its variants compute in."""
+    gpu_memory: float = 40
+    """Gigabytes of a GPU that the run plans with."""
     seed: int = 0
 
     def decisive(self) -> dict[str, Any]:

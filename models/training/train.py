@@ -22,6 +22,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from models.errors import InputError
+from models.training.accelerators import accelerator_for, generators_of
 from models.training.checkpoints import Checkpoints
 from models.training.plan import Diverged, History, Loss, Training, Watch
 from models.training.schedules import scheduler
@@ -79,7 +80,7 @@ def train(
             (which stays on disk).
         training: how.
         loss: what to lower.
-        device: cpu or cuda.
+        device: cpu, cuda or cuda:1.
         folder: where checkpoints go; a run with the same settings goes on from there.
         save_every: steps between checkpoints; 0 for none but the last.
         watch: told of every step; by default a bar with loss and tokens a second is shown.
@@ -90,11 +91,11 @@ def train(
     """
     if not len(windows):
         raise InputError("there is no window to train on; give more text")
-    run = _Run(model, windows, training, loss, Accelerator(cpu=device == "cpu", mixed_precision=training.precision))
+    run = _Run(model, windows, training, loss, accelerator_for(device, training.precision))
     kept = Checkpoints(run.accelerator, folder, training)
     bar = tqdm(total=training.steps, unit=" steps", disable=watch is not None, leave=False)
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=generators_of(run.accelerator.device)):
             torch.manual_seed(training.seed)
             history = kept.resume()
             bar.update(len(history.losses))

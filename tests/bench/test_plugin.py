@@ -89,7 +89,7 @@ def test_a_torn_line_and_a_damaged_neighbour_harm_nothing(first_run, own, tmp_pa
     [
         (["--contexts", "4,65"], "give longer or more documents, or lower --contexts"),
         (["--claims", "KPP1"], "--claims names 'KPP1', which is no claim; the nearest are"),
-        (["--device", "cuda"], "no CUDA GPU; use --device cpu"),
+        (["--device", "cuda"], "no CUDA GPU; use --device=cpu"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(own, tmp_path, change, message):
