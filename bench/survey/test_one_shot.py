@@ -65,7 +65,7 @@ def details_of(scored: Scored) -> dict:
 
 def settle(conclude: Conclude, survey: Survey, row: Row, interval: Interval, of: Scored) -> None:
     """Conclude a row that stands on a variant, with its columns."""
-    conclude(row, interval, survey, doubt=survey.doubt(), details=details_of(of), method=of.method)
+    conclude(row, interval, survey, doubt=survey.doubt(of), details=details_of(of), method=of.method)
 
 
 def alone(of: str, method: Method, accept: Region, because: str, *, ending: str = "", control: bool = False) -> Row:
