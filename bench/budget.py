@@ -88,7 +88,7 @@ def left_out(items: Iterable[pytest.Item], arguments: Sequence[str]) -> list[str
     counts = Counter(claim_of(item) for item in items)
     others = counts.pop("", 0)
     parts = [f"{claim} {count}" for claim, count in counts.items()] + ([f"{OF_NO_CLAIM} {others}"] if others else [])
-    lines = [f"{counts.total() + others} items {REASON}: {', '.join(parts)}"]
+    lines = [f"{counts.total() + others} item(s) {REASON}: {', '.join(parts)}"]
     if counts:
         lines.append(f"to run them: {command(arguments, list(counts))}")
     if others:

@@ -71,9 +71,7 @@ def _session(config: pytest.Config, scale: str, standing: Result | None) -> Sess
     chosen, place = settings(config, scale), folders(config, scale)
     large = place.run / "measurements"
     if standing is not None and place.record is not None:
-        chosen = replace(
-            at(scale, standing.effort), model=chosen.model, text=chosen.text, train_text=chosen.train_text
-        )
+        chosen = replace(at(scale, standing.effort), model=chosen.model, text=chosen.text, train_text=chosen.train_text)
         return Session(chosen, Store(known_evidence(config, place.record).variants), progress, large)
     if chosen.device.startswith("cuda") and not config.getoption("device"):
         _skip_without_cuda(chosen.scale)

@@ -91,7 +91,7 @@ def estimates(items: Sequence[pytest.Item], *, each: bool) -> Iterator[str]:
         totals.setdefault(_paper(item), []).append(estimated_seconds(item))
     width = max(map(len, totals), default=0)
     for paper, seconds in totals.items():
-        yield f"{in_words(sum(seconds)):>10}  {paper:<{width}}  {len(seconds)} items"
+        yield f"{in_words(sum(seconds)):>10}  {paper:<{width}}  {len(seconds)} item(s)"
     hardware = sorted({HARDWARE["embedded" if scale_of_item(item) == "embedded" else "gpu"] for item in items})
     total = sum(sum(seconds) for seconds in totals.values())
     yield f"{in_words(total):>10}  in all, on {' and '.join(hardware)} or as the record has it"

@@ -1,4 +1,4 @@
-"""Which scales a session runs: what `-m` asks for, and which GPU a worker of `-n` takes."""
+"""Scales that a session runs: what `-m` asks for, and the GPU that a worker of `-n` takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ MOST_NAMES = 12
 
 
 def asks_for_gpu(markexpr: str) -> bool:
-    """True if an expression of `-m` names the GPU scale un-negated: if for some item the mark `gpu` alone lets it in."""
+    """True if an expression of `-m` names the GPU scale un-negated.
+
+    It does if there is an item, with whatever other marks, that the mark `gpu` lets in and that is out without it.
+    """
     return any(with_gpu and not without for with_gpu, without in _outcomes(markexpr))
 
 
@@ -33,7 +36,7 @@ def shown(markexpr: str, scale: str) -> str:
 
 
 def _outcomes(markexpr: str) -> Iterator[tuple[bool, bool]]:
-    """What an expression says of an item with the mark `gpu` and without it, for all marks that it could have else.
+    """Values of an expression for an item with the mark `gpu` and without it, for all marks that it could have else.
 
     An expression that pytest cannot read has none: pytest names what is wrong with it.
     """
@@ -41,7 +44,7 @@ def _outcomes(markexpr: str) -> Iterator[tuple[bool, bool]]:
         return
     try:
         expression = Expression.compile(markexpr)
-    except Exception:  # noqa: BLE001 - its class is pytest's own and changed between versions
+    except Exception:  # its class is pytest's own and changed between versions
         return
     names = sorted(set(re.findall(r"[^\W\d][\w.:-]*", markexpr)) - OPERATORS - {GPU})
     choices = product((False, True), repeat=len(names)) if len(names) <= MOST_NAMES else ([False], [True])

@@ -67,7 +67,7 @@ def test_a_piece_of_an_item_that_did_not_start_is_still_to_be_paid():
 def test_what_is_left_out_is_counted_by_claim():
     items = [Item("KP4a"), Item("KP4b"), Item("INSTRUMENT"), Item()]
     count, how, speed = left_out(items, ["bench", "-m", "gpu", "--time-budget=2h"])
-    assert count == "4 items left out by --time-budget: KP4 2, INSTRUMENT 1, of no claim 1"
+    assert count == "4 item(s) left out by --time-budget: KP4 2, INSTRUMENT 1, of no claim 1"
     assert how == "to run them: pytest bench -m gpu --resume --claims KP4,INSTRUMENT"
     assert "pytest bench/speed" in speed
 
