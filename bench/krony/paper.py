@@ -34,9 +34,9 @@ from compress.factorisation.kronecker.method import KroneckerFactorisation, Star
 from compress.swap import apply
 from models.data.text import END_OF_TEXT, read_documents
 from models.errors import InputError
-from models.packages import needed
 from models.gpt2 import unique_parameters
 from models.load import find_blocks, load, mlp_width
+from models.packages import needed
 from models.training.train import Training, train
 
 TEXTS = {"wikitext-103": "wikitext-103-v1", "wikitext-2": "wikitext-2-v1"}
