@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -21,19 +20,6 @@ NO_DEVICE = 2
 """Status of the check on a machine without a GPU."""
 INTERRUPTED = 130
 """Status of a command that Ctrl-C ended."""
-UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def seconds_of(budget: str) -> float:
-    """Seconds of a time such as 50m, 90s or 1.5h.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", budget)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{budget!r} is no time; give a number with s, m or h, such as 50m")
-    return float(match[1]) * UNITS[match[2]]
 
 
 def hour(planned: tuple[Step, ...], folder: Path, keep: Callable[[], None], execute: Callable[..., int] = run) -> int:
@@ -79,17 +65,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description="Measure on a borrowed GPU and pack.")
     parser.add_argument("--budget", default="50m", help="time to measure in after the smoke, such as 50m or 2h")
     chosen = parser.parse_args(arguments)
-    try:
-        seconds = seconds_of(chosen.budget)
-    except argparse.ArgumentTypeError as error:
-        parser.error(str(error))
     if (BUNDLE / "assets").is_dir():
         from bench.gpu.bundle import fill  # noqa: PLC0415 - where something was carried over
 
         fill(BUNDLE / "assets")
     shutil.rmtree(HOUR, ignore_errors=True)
     try:
-        return hour(steps(HOUR / "smoke", RESULTS, chosen.budget, seconds), HOUR, _keep)
+        return hour(steps(HOUR / "smoke", RESULTS, chosen.budget), HOUR, _keep)
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -25,7 +25,7 @@ def identity(device: str) -> str:
 
 
 def probe(kernel: Kernel, device: str) -> tuple[bool, str]:
-    """Outcome of one kernel, true where it does what the suite needs, and a line on it; what a card cannot have passes."""
+    """Outcome of one kernel, true where it is exact or the card is too old to have it, and a line that says so."""
     own = capability(device)
     if own is None and not kernel.cpu:
         return True, f"{kernel.name}: for GPUs only"

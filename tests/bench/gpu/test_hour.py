@@ -1,10 +1,8 @@
 """An hour on a card keeps what it measured, however it ends."""
 
-import argparse
-
 import pytest
 
-from bench.gpu.__main__ import hour, seconds_of
+from bench.gpu.__main__ import hour
 from bench.gpu.steps import Step, steps
 
 PLANNED = tuple(Step(name, (), 1) for name in ("check", "smoke", "measure", "pages"))
@@ -48,16 +46,5 @@ def test_an_interrupted_hour_is_packed(tmp_path):
 
 
 def test_the_scale_goes_on_with_what_an_earlier_hour_left(tmp_path):
-    measure = steps(tmp_path, tmp_path / "results", "50m", 3000)[2].arguments
+    measure = steps(tmp_path, tmp_path / "results", "50m")[2].arguments
     assert {"--resume", "--time-budget=50m", f"--report-dir={tmp_path / 'results'}"} <= set(measure)
-
-
-@pytest.mark.parametrize(("budget", "seconds"), [("50m", 3000), ("90s", 90), ("1.5h", 5400)])
-def test_budgets_have_units(budget, seconds):
-    assert seconds_of(budget) == seconds
-
-
-@pytest.mark.parametrize("budget", ["50", "m", "-3m", "1d"])
-def test_a_budget_without_a_unit_is_refused(budget):
-    with pytest.raises(argparse.ArgumentTypeError, match="is no time"):
-        seconds_of(budget)

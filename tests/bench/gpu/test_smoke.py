@@ -3,17 +3,18 @@
 from types import SimpleNamespace
 
 from bench.gpu.smoke import one_each
-from bench.select import SECONDS
 
 
-class Item(SimpleNamespace):
-    __hash__ = object.__hash__
+def item(name, *, gpu=True):
+    return SimpleNamespace(nodeid=f"bench/a.py::{name}", get_closest_marker=lambda mark: gpu and mark == "gpu")
 
 
-def item(name, seconds):
-    return Item(nodeid=f"bench/a.py::{name}", stash={SECONDS: seconds}, get_closest_marker=lambda _name: None)
-
-
-def test_the_cheapest_row_of_every_function_is_kept_in_order():
-    items = [item(name, seconds) for name, seconds in [("a[x]", 3.0), ("b[x]", 1.0), ("a[y]", 2.0), ("b[y]", 1.0)]]
-    assert [kept.nodeid for kept in one_each(items)] == ["bench/a.py::b[x]", "bench/a.py::a[y]"]
+def test_the_first_row_of_every_function_at_the_gpu_scale_is_kept():
+    items = [
+        item("a[embedded-x]", gpu=False),
+        item("a[gpu-x]"),
+        item("b[gpu-x]"),
+        item("a[gpu-y]"),
+        item("c", gpu=False),
+    ]
+    assert [kept.nodeid for kept in one_each(items)] == ["bench/a.py::a[gpu-x]", "bench/a.py::b[gpu-x]"]
