@@ -128,3 +128,16 @@ def test_a_record_is_of_one_card():
     keys = [step["with"]["key"] for step in steps(NIGHTLY) if "actions/cache" in step.get("uses", "")]
     assert len(keys) == 3 and len(set(keys)) == 1
     assert "needs.card.outputs.name" in keys[0]
+
+
+def test_the_page_on_nights_has_the_limits_of_the_jobs():
+    page = (ROOT / "bench" / "gpu" / "README.md").read_text(encoding="utf-8")
+    jobs = loaded(NIGHTLY)["jobs"]["papers"]["strategy"]["matrix"]["include"]
+    assert re.findall(r"min \| (\d+) min \|", page)[1:] == [str(job["minutes"]) for job in jobs]
+    assert all(path.exists() for path in map(ROOT.joinpath, re.findall(r"`(\.github/[\w./-]+)`", page)))
+
+
+def test_the_page_on_nights_names_targets_that_exist():
+    page = (ROOT / "bench" / "gpu" / "README.md").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"gpu", "gpu-bundle"} <= set(re.findall(r"\bmake ([a-z-]+)", page)) <= targets

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SMOKE_BUDGET = "2m"
+SMOKE_BUDGET = "5m"
+"""Enough for every test function at quick effort, by estimate; what no longer fits is named."""
 
 
 @dataclass(frozen=True)
