@@ -78,7 +78,7 @@ def _run(chosen: argparse.Namespace) -> int:
     if chosen.changes:
         return _changes(*chosen.changes, strict=chosen.strict)
     if chosen.join:
-        join(chosen.join, chosen.folders)
+        join(chosen.join, [_read(folder) for folder in chosen.folders])
     elif chosen.matrix:
         print(summary(_read(chosen.matrix)))
     elif chosen.stale:

@@ -8,17 +8,17 @@ from pathlib import Path
 from bench.verdict.evidence import Evidence, append, compact, outranks, read
 
 
-def join(into: Path, folders: Sequence[Path]) -> Evidence:
-    """Evidence of a folder after others were laid over what it has, in their order.
+def join(into: Path, records: Sequence[Evidence]) -> Evidence:
+    """Evidence of a folder after records were laid over what it has, in their order.
 
     A row never gives way to one of lower effort or to one that was not run; a variant gives way to a later one of its
     key.
 
     Raises:
-        DamagedRecord: one of the records cannot be read.
+        DamagedRecord: what the folder has cannot be read.
     """
-    for folder in folders:
-        _lay(into, read(folder))
+    for record in records:
+        _lay(into, record)
     compact(into)
     return read(into)
 
