@@ -47,24 +47,35 @@ def required(names: Iterable[str], leave: Iterable[str] = ()) -> dict[str, str]:
     left = {canonicalize_name(name) for name in leave}
     waiting = [Requirement(name) for name in names]
     found: dict[str, str] = {}
+    done: set[tuple[str, str]] = set()
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
-        if name in left or name in found:
+        # A package that is left may still be asked for with an extra, which brings what nobody else does.
+        extras = {extra for extra in ("", *requirement.extras) if extra or name not in left}
+        extras -= {extra for known, extra in done if known == name}
+        if not extras:
             continue
-        try:
-            distribution = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError as error:
-            raise InputError(f"{name} is not installed here; make the environment first, with make bench") from error
-        found[name] = distribution.version
-        waiting += _asked(distribution.requires or (), requirement.extras)
+        done |= {(name, extra) for extra in extras}
+        distribution = _installed(name)
+        if name not in left:
+            found[name] = distribution.version
+        waiting += _asked(distribution.requires or (), extras)
     return found
 
 
+def _installed(name: str) -> importlib.metadata.Distribution:
+    try:
+        return importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise InputError(f"{name} is not installed here; make the environment first, with make bench") from error
+
+
 def _asked(lines: Iterable[str], extras: Iterable[str]) -> Iterator[Requirement]:
-    """Requirements that hold on this machine, with those of extras."""
+    """Requirements that hold on this machine for some of the extras; the empty one stands for none."""
     for requirement in map(Requirement, lines):
-        if requirement.marker is None or any(requirement.marker.evaluate({"extra": x}) for x in ("", *extras)):
+        marker = requirement.marker
+        if any(not extra if marker is None else marker.evaluate({"extra": extra}) for extra in extras):
             yield requirement
 
 

@@ -53,6 +53,12 @@ def test_a_package_that_is_assumed_besides_is_left_out_too():
     assert "pyarrow" not in bundle.missing([*bundle.ASSUMED, "datasets"])
 
 
+def test_an_extra_of_a_package_that_is_left_is_followed():
+    """What `datasets` asks for as `fsspec[http]`: the machine has fsspec, by torch, and not what the extra brings."""
+    assert "aiohttp" in bundle.missing(bundle.ASSUMED)
+    assert "fsspec" not in bundle.missing(bundle.ASSUMED)
+
+
 def test_a_package_that_is_not_installed_here_is_named():
     with pytest.raises(InputError, match="no-such-package is not installed here; make the environment first"):
         bundle.required(["no-such-package"])
