@@ -94,7 +94,7 @@ def _changes(old: Path, new: Path, *, strict: bool) -> int:
     print("\n".join(change.line for change in found) or "no verdict changed")
     worse = sum(change.worse for change in found)
     if strict and worse:
-        print(f"{worse} rows are missing, were not run or have a worse verdict than in {old}", file=sys.stderr)
+        print(f"rows that are missing, were not run or have a worse verdict than in {old}: {worse}", file=sys.stderr)
     return 1 if strict and worse else 0
 
 

@@ -27,7 +27,7 @@ def test_a_strict_comparison_fails_where_a_row_went_missing(folder, tmp_path, ca
     assert command.main(["--changes", str(folder), str(tmp_path / "later"), "--strict"]) == 1
     said = capsys.readouterr()
     assert "LC1-magnitude-0.1: missing, was reproduced" in said.out
-    assert said.err == f"1 rows are missing, were not run or have a worse verdict than in {folder}\n"
+    assert said.err == f"rows that are missing, were not run or have a worse verdict than in {folder}: 1\n"
 
 
 def test_folders_are_joined_by_name(folder, tmp_path):
