@@ -71,8 +71,8 @@ def test_a_soft_target_equal_to_the_teacher_keeps_it(small):
     logits = small.teacher_logits("mini")
     from bench.small_models.variants import DistilledLoss
 
-    loss = DistilledLoss(24, logits, Distilled("mini", 0.0, 2.0))
-    loss(teacher.requires_grad_(True), small.rows["train"]).backward()
+    loss = DistilledLoss(24, Distilled("mini", 0.0, 2.0))
+    loss(teacher.requires_grad_(True), small.rows["train"], logits).backward()
     largest = max(float(value.grad.abs().max()) for value in teacher.parameters() if value.grad is not None)
     assert largest < 1e-5
     assert all(torch.equal(a, b) for a, b in zip(before, teacher.parameters(), strict=True))
