@@ -120,7 +120,7 @@ HEALED = {
     ("embedded", "thorough"): HealedSettings(8, Healing(6), 256),
     ("gpu", "quick"): HealedSettings(8, Healing(1), 256, blocks=6, batch=4),
     ("gpu", "normal"): HealedSettings(128, Healing(8), 1024, end_to_end=_whole(1000), batch=8),
-    ("gpu", "thorough"): HealedSettings(128, Healing(8), 1024, end_to_end=_whole(5000), batch=8),
+    ("gpu", "thorough"): HealedSettings(96, Healing(8), 1024, end_to_end=_whole(5000), batch=8),
 }
 
 

@@ -88,15 +88,16 @@ class Session:
     @cached_property
     def decoder(self) -> Decoder:
         """The dense model."""
-        return self._loaded(self.settings.dtype)
+        return self.loaded(self.settings.model)
 
     @cached_property
     def exact(self) -> Decoder:
         """The dense model in float32, which arithmetic in a narrower format is measured against."""
-        return self.decoder if self.settings.dtype == "float32" else self._loaded("float32")
+        return self.decoder if self.settings.dtype == "float32" else self.loaded(self.settings.model, "float32")
 
-    def _loaded(self, dtype: str) -> Decoder:
-        return load(self.settings.model, device=self.settings.device, dtype=getattr(torch, dtype))
+    def loaded(self, name: str, dtype: str | None = None) -> Decoder:
+        """Any model on the session's device, in its format where no other is named."""
+        return load(name, device=self.settings.device, dtype=getattr(torch, dtype or self.settings.dtype))
 
     @cached_property
     def corpus(self) -> Corpus:

@@ -17,6 +17,7 @@ from bench.measure.harness import LAMBADA as LAST_WORDS
 from bench.measure.harness import WIKITEXT, can_read, harness
 from bench.measure.instrument import Instrument
 from bench.measure.perplexity import LAMBADA, passages_of
+from bench.measure.rounding import Rounding
 from bench.measure.whole_windows import WholeWindows
 from bench.verdict.documents import Array, Interval, difference_ratio
 from bench.verdict.evidence import Arrays, Origin
@@ -81,10 +82,10 @@ class Survey(Instrument):
         """Blocks that are compressed: the first ones, or all."""
         return self.session.decoder.blocks[: self.settings.blocks]
 
-    def doubt(self, *_variants: Method) -> str:
-        """Reason why a result says nothing of the whole model; empty where it does."""
+    def doubt(self, *variants: Scored) -> str:
+        """Reason why a result says nothing of the whole model, or nothing above rounding; empty where it does."""
         if self.settings.blocks is None:
-            return ""
+            return Rounding(self.session).doubt(*(variant.kl.mean() for variant in variants))
         return f"only {self.settings.blocks} block(s) are compressed at this effort; use --effort=normal"
 
     def origin(self) -> Origin:
