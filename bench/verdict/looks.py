@@ -3,6 +3,24 @@
 Whoever looks three times at a 95 % interval and stops at the first that decides is wrong more often than 5 %. So the
 error is spent by looks (Lan & DeMets 1983): the first have wider intervals, the last one nearly the usual. Intervals
 that are repeated so hold all at once (Jennison & Turnbull 1989): a row may also be measured further once decided.
+
+Trials by `of_looks` with looks at 8, 16 and 32 documents and all else as it is by default; 800 at a truth that is false
+by nothing, 100 at each effect, which is in standard deviations of a document:
+
+| documents                     | falsely reproduced | falsely not | decided, documents at 0.5 | at 1      | at 2      |
+|-------------------------------|--------------------|-------------|---------------------------|-----------|-----------|
+| normal                        | 1.9 %              | 1.0 %       | 62 %, 31                  | 100 %, 25 | 100 %, 16 |
+| Student's t, 3 degrees        | 2.4 %              | 2.0 %       | 70 %, 30                  | 98 %, 22  | 99 %, 17  |
+| differences of lognormal ones | 1.4 %              | 3.9 %       | 79 %, 29                  | 98 %, 20  | 100 %, 16 |
+| lognormal, skewness 6.2       | 0.8 %              | 3.9 %       | 100 %, 29                 | 100 %, 16 | 100 %, 15 |
+
+At 5, 10, 20 and 40 seeds (400 trials) they are falsely reproduced in 1.3, 2.8, 1.5 and 0.5 %, falsely not in 1.0, 2.3,
+4.3 and 3.3 %, and an effect of 1 takes 29, 25, 25 and 20 seeds.
+
+At 95 % over all looks the last two come to 6.4 and 7.1 % (1,500 trials), but one look alone, at 32 documents and 95 %,
+to 5.7 and 6.2 % (1,000): few skewed documents are the cause, and looks add little. Hence the 98 %, which takes 43
+documents where one look at 95 % takes 34 (effect 0.5, power 80 %). Spending as `quadratic` does saves more at large
+effects (9 documents at 2), and at 95 % is wrong in 11.5 % with the skewest documents: 8 of them do not show their tail.
 """
 
 from __future__ import annotations
