@@ -35,7 +35,7 @@ def shared_values(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     ordered, places = values.double().sort()
     sums = torch.cat([torch.zeros(1, dtype=torch.float64, device=values.device), ordered.cumsum(0)])
     centres = torch.linspace(float(ordered[0]), float(ordered[-1]), count, dtype=torch.float64, device=values.device)
-    ends = torch.zeros(0)
+    ends = places.new_zeros(0)
     for _ in range(ROUNDS):
         inner = torch.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2)
         bounds = torch.cat([inner.new_zeros(1), inner, inner.new_full((1,), len(ordered))])

@@ -1,0 +1,100 @@
+"""Methods on a pretended GPU: the outputs that the CPU gives, all of it on the device, and few waits for it."""
+
+import importlib
+import pkgutil
+
+import pytest
+import torch
+
+import compress
+from compress.coding import DeepCompression
+from compress.factorisation.kronecker.method import KroneckerFactorisation, KroneckerFitToInputs, Start
+from compress.layers import grids_of
+from compress.method import Method
+from compress.pruning.magnitude import ComparisonGroup, MagnitudePruning
+from compress.pruning.random import RandomPruning
+from compress.pruning.sparsegpt import SparseGPT
+from compress.pruning.structured import StructuredPruning
+from compress.pruning.wanda import WandaPruning
+from compress.quantization.awq import AWQ
+from compress.quantization.float_grid import FP4, FP8_E4M3, FloatRounding
+from compress.quantization.gptq import GPTQ
+from compress.quantization.grouping import PerGroup, PerRow
+from compress.quantization.int8 import LLMInt8, SmoothQuant
+from compress.quantization.mixed_precision import Keep, Protection
+from compress.quantization.rounding import CastWeights, RoundToNearest
+from compress.swap import apply
+from models.load import find_blocks
+from tests.pretend_device import pretended_cuda
+from tests.tiny_models import hidden
+
+GROUPS = PerGroup(16)
+FEW = 8
+"""Times that a layer is waited for: its weight is checked, its zeros are counted, and so is what it takes."""
+SOLVED = 20
+"""The same with a factor of the Hessian, whose damping may have to be raised, and blocks of columns."""
+SEARCHED = 48
+"""The same with a search that ends when nothing changes, or with choices that are compared."""
+METHODS = {
+    CastWeights(torch.bfloat16): FEW,
+    RoundToNearest(3): FEW,
+    RoundToNearest(4, PerRow(), symmetric=True, activation_bits=8): FEW,
+    **{RoundToNearest(3, GROUPS, protect=Protection(0.1, keep)): FEW for keep in Keep},
+    FloatRounding(FP4, GROUPS): FEW,
+    FloatRounding(FP8_E4M3, PerRow(), activations=FP8_E4M3): FEW,
+    LLMInt8(): FEW,
+    SmoothQuant(): FEW,
+    AWQ(3, GROUPS): SEARCHED,
+    GPTQ(3, GROUPS): SOLVED,
+    GPTQ(4, PerRow(), symmetric=True): SOLVED,
+    MagnitudePruning(0.5): FEW,
+    MagnitudePruning(0.5, ComparisonGroup.ROW): FEW,
+    MagnitudePruning(0.5, ComparisonGroup.MODEL): SEARCHED,
+    RandomPruning(0.5): FEW,
+    WandaPruning(0.5): FEW,
+    WandaPruning(0.5, (2, 4)): FEW,
+    SparseGPT(0.5): SOLVED,
+    SparseGPT(0.5, (2, 4), bits=4): SOLVED,
+    StructuredPruning(0.25): FEW,
+    DeepCompression(0.5, 4): SEARCHED,
+    KroneckerFactorisation((2, 1)): FEW,
+    KroneckerFactorisation((2, 1), start=Start.PRUNED): FEW,
+    KroneckerFactorisation((2, 1), start=Start.PERMUTED): SOLVED,
+    KroneckerFitToInputs((2, 1), sweeps=2): SOLVED,
+}
+"""Methods, each with the most times that the host may wait for one of its layers."""
+
+
+def test_every_method_is_here():
+    for module in pkgutil.walk_packages(compress.__path__, "compress."):
+        importlib.import_module(module.name)
+    kinds, known = [Method], {type(method) for method in METHODS}
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    public = {kind for kind in kinds[1:] if kind.__module__.startswith("compress.") and not kind.__name__[0] == "_"}
+    assert public == known
+
+
+def outputs(method, model, tokens, device):
+    """Final hidden states with one block compressed on a device, what was left elsewhere, and the number of layers."""
+    model, tokens = model.to(device), tokens.to(device)
+    blocks = find_blocks(model)[:1]
+    batches = [tokens[:2], tokens[2:]] if method.statistic else []
+    outcome = apply(method, blocks, forward=hidden(model), batches=batches)
+    held = [*model.parameters(), *model.buffers(), *(grid.scales for grid in grids_of(model).values())]
+    elsewhere = {tensor.device.type for tensor in held} - {device}
+    states = hidden(model)(tokens)
+    outcome.undo()
+    return states, elsewhere, len(outcome.compressed)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=repr)
+def test_methods_give_what_they_give_on_the_cpu_and_leave_nothing_there(method, tiny, tokens):
+    expected, *_ = outputs(method, tiny, tokens[:, :8], "cpu")
+    with pretended_cuda() as counts:
+        given, elsewhere, layers = outputs(method, tiny, tokens[:, :8], "cuda")
+        assert given.is_cuda and not elsewhere
+        waits = counts.synchronisations.total()
+        given = given.cpu()
+    torch.testing.assert_close(given, expected, rtol=0, atol=0)
+    assert waits <= METHODS[method] * layers, dict(counts.synchronisations)
