@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from bench.fixtures import Conclude
+from bench.measure.kernels import lacking
 from bench.measure.session import Session
 from bench.measure.timing import Action, Timing
 from bench.parameters import parameters
@@ -31,6 +32,11 @@ TWO_OF_FOUR = Row(
     FASTER,
     "at least 5 % faster",
 )
+SIZES, SEMI_SIZES = (1536, 576, 512), (4096, 4096, 2048)
+"""Outputs, inputs and tokens of a product: of SmolLM2's width, and of one that fills a GPU."""
+
+AMPERE = (8, 0)
+"""Compute capability from which GPUs multiply 2:4 sparse matrices."""
 
 
 def rounds(session: Session) -> int:
@@ -52,13 +58,14 @@ def _products(seed: int, device: str, sizes: tuple[int, int, int], semi: bool) -
     return lambda: inputs @ sparse.T, lambda: inputs @ weight.T
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of SparseSemiStructuredTensor is in prototype:UserWarning")
 @pytest.mark.parametrize("row", parameters(UNSTRUCTURED, TWO_OF_FOUR))
 def test_time_of_sparse_products(session: Session, conclude: Conclude, row: Row) -> None:
     """A layer with half its weights zero, on the kernels that torch has, over the dense time."""
     semi, device = row is TWO_OF_FOUR, session.settings.device
-    if semi and not device.startswith("cuda"):
-        pytest.skip("torch has 2:4 kernels for CUDA only; run: pytest bench -m gpu --claims SV5")
-    sizes = (4096, 4096, 2048) if semi else (1536, 576, 512)
+    if semi and (reason := lacking(device, "2:4 sparse products", AMPERE)):
+        pytest.skip(reason)
+    sizes = SEMI_SIZES if semi else SIZES
     kind = "2:4" if semi else "half the weights zero"
     timing = Timing(session, f"{kind}, {sizes[2]} tokens by {sizes[0]} x {sizes[1]}", rounds(session))
     interval = timing.ratio(partial(_products, session.settings.seed, device, sizes, semi))
