@@ -25,12 +25,12 @@ def tiny_gpt2() -> GPT2LMHeadModel:
     return GPT2LMHeadModel(config).eval().requires_grad_(False)
 
 
-def tiny_llama() -> LlamaForCausalLM:
+def tiny_llama(inner: int = 40) -> LlamaForCausalLM:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=24,
-        intermediate_size=40,
+        intermediate_size=inner,
         num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=2,
