@@ -62,10 +62,10 @@ class KeptBlocks:
         """True for a block that is kept."""
         return self._path(index).is_file()
 
-    def load(self, index: int) -> dict[str, SimulatedLinear]:
-        """Loads the layers of a kept block, by their names in it."""
+    def load(self, index: int, device: torch.device) -> dict[str, SimulatedLinear]:
+        """Loads the layers of a kept block onto a device, wherever they were made, by their names in the block."""
         with torch.serialization.safe_globals(READABLE):  # pyright: ignore[reportArgumentType]
-            return torch.load(self._path(index), weights_only=True)
+            return torch.load(self._path(index), weights_only=True, map_location=device)
 
     def save(self, index: int, layers: Mapping[str, CompressedModule]) -> None:
         """Keeps a block's layers.

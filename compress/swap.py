@@ -164,7 +164,7 @@ def _block_modules(
 ) -> Mapping[str, CompressedModule]:
     """Compressed layers of a block, by their names in it: those that are kept, or new ones, which are then kept."""
     if kept is not None and kept.done(index):
-        return kept.load(index)
+        return kept.load(index, next(iter(layers.values())).weight.device)
     modules = rule.compress_block(layers, statistics, prefix=f"{index}.")
     if kept is not None:
         kept.save(index, modules)
