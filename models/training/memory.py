@@ -63,6 +63,7 @@ def stack_size(model: nn.Module, data: Sequence[Tensor], training: Training, los
     return limit // one
 
 
+@torch.enable_grad()  # a teacher may be wanted in the midst of scoring
 def _peak(weights: Iterable[Tensor], optimizer: torch.optim.Optimizer, backward: Callable[[], object]) -> int:
     """Bytes at the peak of a step that is not the first: the moments are there already."""
     for group in optimizer.param_groups:
