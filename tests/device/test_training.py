@@ -92,13 +92,14 @@ def test_stacked_students_learn_from_a_teacher_as_on_the_cpu(small, divergence):
 
 def test_a_teachers_logits_left_on_the_cpu_are_caught():
     rows = torch.randint(3, 30, (4, 24 + 3), generator=torch.Generator().manual_seed(0))
-    rows[:, -1] = torch.arange(4)
-    logits, how = torch.zeros(4, 2, 40), Distilled("mini", 0.3, 2.0)
+    logits, loss = torch.zeros(4, 2, 40), DistilledLoss(24, Distilled("mini", 0.3, 2.0))
     with pretended_cuda():
         model, rows = build(replace(TINY, vocabulary=40), seed=0).to("cuda"), rows.to("cuda")
-        assert DistilledLoss(24, logits.to("cuda"), how)(model, rows).is_cuda
-        with pytest.raises(RuntimeError, match=r"to be on the same device: aten\.index\.Tensor"):
-            DistilledLoss(24, logits, how)(model, rows)
+        assert loss(model, rows, logits.to("cuda")).is_cuda
+        with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+            loss(model, rows, logits)
+        with pytest.raises(RuntimeError, match=r"same device: aten\.index\.Tensor"):
+            loss(model, rows, logits[rows[:, -1] % 4])
 
 
 def healed(folder, device, llama_folder, text_file):
