@@ -11,7 +11,7 @@ BUNDLE := build/gpu-bundle
 OPENED := $(BUNDLE)/open/.ready
 ASSUME ?= torch,numpy,transformers
 
-.PHONY: bench test quick lint clean gpu gpu-bundle
+.PHONY: bench test slow quick lint clean gpu gpu-bundle
 
 bench: $(READY)
 	$(BIN)/python -m pytest bench
@@ -20,7 +20,10 @@ quick: $(READY)
 	$(BIN)/python -m pytest bench --effort=quick
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist worksteal -m "not slow"
+
+slow: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist worksteal -m slow
 
 gpu: $(if $(wildcard $(BUNDLE)/manifest.json),$(OPENED),$(READY))
 	$(BIN)/python -m bench.gpu --budget=$(BUDGET)

@@ -8,7 +8,10 @@ import torch
 from tests.bench.sessions import suite
 from tests.tiny_models import saved, tiny_llama
 
-FOLDERS = ["long_context", "survey", "krony", "small_models"]
+FOLDERS = [
+    "long_context",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("survey", "krony", "small_models")),
+]
 
 
 @pytest.fixture(scope="module")
