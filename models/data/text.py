@@ -11,6 +11,7 @@ import lzma
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import torch
@@ -115,11 +116,12 @@ def split(
     scored_tokens: int,
     calibration_tokens: int,
     most_scored: int | None = None,
+    scored_after: str = "",
 ) -> Corpus:
     """Cut documents into a calibration part and a scored part with no document and no text in common.
 
     Documents are taken in the order of their text's sha256, which no one chose. Those of at least
-    `scored_tokens` tokens are scored, up to `most_scored`; calibration takes from the rest, the shortest
+    `scored_tokens` tokens are scored, up to `most_scored` and none whose sha256 is not above `scored_after`; calibration takes from the rest, the shortest
     first, until it has `calibration_tokens`, and from the end of the scored ones only if they do not suffice.
 
     Raises:
@@ -128,8 +130,12 @@ def split(
     unique = {_sha256(document): document for document in documents}
     tokenized = [(unique[key].title, _tokens(tokenizer, unique[key].text)) for key in sorted(unique)]
     lengths = [len(tokens) for _, tokens in tokenized]
-    long = [entry for entry in tokenized if len(entry[1]) >= scored_tokens]
-    short = sorted((entry for entry in tokenized if len(entry[1]) < scored_tokens), key=lambda entry: len(entry[1]))
+    scored = [
+        key > scored_after and len(tokens) >= scored_tokens
+        for key, (_, tokens) in zip(sorted(unique), tokenized, strict=True)
+    ]
+    long = list(compress(tokenized, scored))
+    short = sorted((entry for entry, own in zip(tokenized, scored, strict=True) if not own), key=lambda e: len(e[1]))
     if most_scored is not None:
         long, short = long[:most_scored], short + long[most_scored:]
     while sum(len(tokens) for _, tokens in short) < calibration_tokens and len(long) > 2:
