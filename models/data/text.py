@@ -120,9 +120,10 @@ def split(
 ) -> Corpus:
     """Cut documents into a calibration part and a scored part with no document and no text in common.
 
-    Documents are taken in the order of their text's sha256, which no one chose. Those of at least
-    `scored_tokens` tokens are scored, up to `most_scored` and none whose sha256 is not above `scored_after`; calibration takes from the rest, the shortest
-    first, until it has `calibration_tokens`, and from the end of the scored ones only if they do not suffice.
+    Documents are taken in the order of their text's sha256, which no one chose. Those of at least `scored_tokens`
+    tokens are scored, up to `most_scored`, from the first on whose sha256 is above `scored_after`. Calibration takes
+    from the rest, the shortest first, until it has `calibration_tokens`, and from the end of the scored ones only if
+    they do not suffice.
 
     Raises:
         InputError: no two documents are long enough, or nothing is left to calibrate on.
