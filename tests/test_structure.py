@@ -24,6 +24,7 @@ ALLOWED = {
 STATED = {
     # GPTQ's solver is SparseGPT's.
     ("quantization/gptq.py", "compress.pruning.compensate"),
+    ("quantization/gptq.py", "compress.pruning.factor"),
     ("quantization/column_rounding.py", "compress.pruning.compensate"),
 }
 """Imports of one family of `compress` by another."""

@@ -46,7 +46,7 @@ def oracle_sparsegpt(weight, gram, sparsity, block, n_of_m=None, damping=0.01):
 @pytest.mark.parametrize("sparsity, n_of_m", [(0.5, None), (0.3, None), (0.5, (2, 4)), (0.5, (4, 8))])
 def test_sparsegpt_is_its_definition(sparsity, n_of_m):
     weight, gram, _ = correlated(6, 24, seed=2)
-    pruned, mask, _ = sparsegpt(weight, gram, sparsity=sparsity, n_of_m=n_of_m, block=8)
+    pruned, mask, *_ = sparsegpt(weight, gram, sparsity=sparsity, n_of_m=n_of_m, block=8)
     expected, expected_mask = oracle_sparsegpt(weight, gram, sparsity, 8, n_of_m)
     assert (mask.numpy() == expected_mask).all()
     np.testing.assert_allclose(pruned.numpy(), expected, atol=1e-9)
@@ -58,15 +58,15 @@ def test_sparsegpt_is_its_definition(sparsity, n_of_m):
 
 def test_sparsegpt_without_pruning_is_the_weight_and_with_bits_gptq():
     weight, gram, _ = correlated(6, 24, seed=4)
-    kept, mask, _ = sparsegpt(weight, gram, sparsity=0)
+    kept, mask, *_ = sparsegpt(weight, gram, sparsity=0)
     assert torch.equal(kept, weight) and not mask.any()
-    rounded, _, _ = sparsegpt(weight, gram, sparsity=0, bits=3)
+    rounded, *_ = sparsegpt(weight, gram, sparsity=0, bits=3)
     torch.testing.assert_close(rounded, gptq(weight, gram, bits=3, grouping=PerRow()).weight, rtol=0, atol=0)
 
 
 def test_sparsegpt_on_identity_is_magnitude_in_each_block():
     weight = torch.randn(6, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    pruned, mask, _ = sparsegpt(weight, torch.eye(24, dtype=torch.float64), sparsity=0.5, damping=0.0, block=12)
+    pruned, mask, *_ = sparsegpt(weight, torch.eye(24, dtype=torch.float64), sparsity=0.5, damping=0.0, block=12)
     for start in (0, 12):
         part = weight[:, start : start + 12].T.abs()
         expected = smallest(part.reshape(1, -1), 36).view(part.shape).T
