@@ -9,7 +9,7 @@ from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup
 from compress.quantization.rounding import RoundToNearest
 from compress.swap import compressed
-from models.load import find_blocks
+from models.load import find_blocks, use_linear_layers
 from tests.tiny_models import run, tiny_gpt2, tiny_llama
 
 ROUNDING = RoundToNearest(2, PerGroup(8))
@@ -50,8 +50,10 @@ def test_it_goes_with_methods_that_calibrate_and_comes_off(tokens, sequential):
 
 
 def test_a_model_whose_values_have_no_layer_of_their_own_is_refused():
+    model = tiny_gpt2()
+    use_linear_layers(model)
     with (
         pytest.raises(ValueError, match="no layer is called v_proj"),
-        compressed(FirstValuesDense(ROUNDING), find_blocks(tiny_gpt2())),
+        compressed(FirstValuesDense(ROUNDING), find_blocks(model)),
     ):
         pass
