@@ -57,6 +57,7 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="write to the committed record under reports/; a row of lower effort never replaces one of higher",
     )
+    group.addoption("--time-budget", help="run what fits in a time such as 90m, 2h or 1h30m, and say what it left out")
     group.addoption("--claims", help="just these claims or parts of claims, such as LC3,KP1a")
 
 

@@ -96,7 +96,7 @@ HEALED = {
     ("embedded", "thorough"): HealedSettings(8, Healing(6), 256),
     ("gpu", "quick"): HealedSettings(8, Healing(1), 256, blocks=6),
     ("gpu", "normal"): HealedSettings(128, Healing(4), 1024, end_to_end=Training(1000, 16, 3e-4, precision="bf16")),
-    ("gpu", "thorough"): HealedSettings(128, Healing(4), 1024, end_to_end=Training(5000, 16, 3e-4, precision="bf16")),
+    ("gpu", "thorough"): HealedSettings(96, Healing(4), 1024, end_to_end=Training(5000, 16, 3e-4, precision="bf16")),
 }
 
 

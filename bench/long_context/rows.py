@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+import pytest
 
 from bench.fixtures import Conclude
 from bench.long_context.lab import LongContext
@@ -23,7 +24,16 @@ from bench.verdict.drift import (
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from compress.method import Method
+from compress.pruning.wanda import WandaPruning
+from compress.quantization.kv_cache import CacheQuantization
 
+COSTS = [
+    pytest.mark.leads,
+    pytest.mark.cost(fixture="long_context", embedded=(4, 60, 630), gpu=(3, 20, 30)),
+    pytest.mark.cost(of=WandaPruning, embedded=(4, 72, 560), gpu=(1, 9, 14)),
+    pytest.mark.cost(of=(Method, CacheQuantization), embedded=(3, 48, 500), gpu=(1, 8, 12)),
+]
+"""By tokens read; the instrument's own are the dense states, the noise floor and forgetting."""
 GROWTH = "growth of KL per doubling of context"
 BAND = "flat: over four doublings within a quarter in either direction"
 MORE_AT_ALL = "the paper says that it grows, and not by how much"

@@ -11,6 +11,7 @@ from bench.fixtures import Conclude
 from bench.long_context.lab import LongContext
 from bench.long_context.rows import (
     BAND,
+    COSTS,
     LEAVES_BAND,
     MORE_AT_ALL,
     at_equal_level,
@@ -28,7 +29,7 @@ from compress.quantization.grouping import PerGroup
 from compress.quantization.kv_cache import CacheQuantization
 from compress.quantization.rounding import RoundToNearest
 
-pytestmark = pytest.mark.cost(30)
+pytestmark = COSTS
 SPARSITIES = (0.1, 0.3, 0.5)
 PRUNED = {
     "magnitude": tuple(MagnitudePruning(sparsity) for sparsity in SPARSITIES),

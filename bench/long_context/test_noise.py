@@ -12,7 +12,7 @@ from bench.verdict.documents import cluster_interval
 from bench.verdict.regions import LINEAR
 from bench.verdict.rows import Row
 
-pytestmark = pytest.mark.cost(10)
+pytestmark = [pytest.mark.leads, pytest.mark.cost(10)]
 LC7 = [
     Row(
         f"LC7-{attention}",

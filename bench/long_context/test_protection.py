@@ -9,7 +9,7 @@ import pytest
 from bench.fixtures import Conclude
 from bench.long_context.lab import LongContext
 from bench.long_context.measured import Measured
-from bench.long_context.rows import BAND, GROWTH, growing, grown, grown_more, of_two, settle
+from bench.long_context.rows import BAND, COSTS, GROWTH, growing, grown, grown_more, of_two, settle
 from bench.parameters import parameters
 from bench.verdict.documents import Interval, level_ratio
 from bench.verdict.regions import FLAT, GROWS, UNCHANGED, Region, Verdict, judge
@@ -19,7 +19,7 @@ from compress.quantization.grouping import PerGroup
 from compress.quantization.mixed_precision import Keep, Protection
 from compress.quantization.rounding import RoundToNearest
 
-pytestmark = pytest.mark.cost(30)
+pytestmark = COSTS
 
 
 def rounded(bits: int, acts: int | None = None, keep: Keep | None = None) -> RoundToNearest:

@@ -9,6 +9,7 @@ import pytest
 from bench.fixtures import Conclude
 from bench.long_context.lab import LongContext
 from bench.long_context.rows import (
+    COSTS,
     GROWTH,
     MORE_AT_ALL,
     grown_more,
@@ -25,7 +26,7 @@ from compress.pruning.magnitude import MagnitudePruning
 from compress.pruning.random import RandomPruning
 from compress.pruning.wanda import WandaPruning
 
-pytestmark = pytest.mark.cost(30)
+pytestmark = COSTS
 LEVELS = "equivalence: within a quarter in either direction"
 LC2 = [
     Row(
