@@ -25,6 +25,9 @@ class Method:
     true_sequential: bool = False
     """Whether a layer is measured on what was made of those before it in its block, not in other blocks alone."""
 
+    resumable: bool = True
+    """Whether its layers can be kept aside, so that an interrupted run goes on at the block it had reached."""
+
     def measures(self) -> type[Statistic] | None:
         """Statistic with this method's own settings; by default `statistic` as it is."""
         return self.statistic

@@ -61,6 +61,11 @@ class FirstValuesDense(Method):
         """Order of the method."""
         return self.method.true_sequential
 
+    @property
+    def resumable(self) -> bool:  # type: ignore[override]
+        """False: layers of two weights are not kept."""
+        return False
+
     def measures(self) -> type[Statistic] | None:
         """Statistic with the method's settings."""
         return self.method.measures()

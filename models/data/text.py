@@ -170,16 +170,27 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:
     return torch.tensor(encoded["input_ids"], dtype=torch.long)
 
 
-def calibration_batches(corpus: Corpus, *, sequences: int, length: int, batch: int = 8) -> list[Tensor]:
+def calibration_batches(
+    corpus: Corpus, *, sequences: int, length: int, batch: int = 8, sample: int = 0
+) -> list[Tensor]:
     """Token batches `[batch, length]` cut without overlap from the calibration documents, joined in order.
 
+    Args:
+        corpus: whose calibration documents are read.
+        sequences: how many.
+        length: tokens of each.
+        batch: sequences at once.
+        sample: which of several samples; no two have a token in common.
+
     Raises:
-        InputError: the calibration documents hold fewer than `sequences * length` tokens.
+        InputError: the calibration documents hold too few tokens.
     """
-    joined = torch.cat(corpus.calibration)
-    if len(joined) < sequences * length:
+    joined, count = torch.cat(corpus.calibration), sequences * length
+    start = sample * count
+    if len(joined) < start + count:
+        several = f"{sample + 1} samples of " if sample else ""
         raise InputError(
-            f"calibration asks for {sequences} x {length} tokens and the text leaves {len(joined):,}; "
+            f"calibration asks for {several}{sequences} x {length} tokens and the text leaves {len(joined):,}; "
             "give more text, or lower --effort"
         )
-    return list(joined[: sequences * length].view(sequences, length).split(batch))
+    return list(joined[start : start + count].view(sequences, length).split(batch))
