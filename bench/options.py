@@ -46,6 +46,7 @@ def add_options(parser: pytest.Parser) -> None:
         default=DTYPES[0],
         help="format that models compute in; bfloat16 is judged only above what its own rounding does",
     )
+    group.addoption("--gpu-memory", type=float, help="gigabytes of a GPU that the run plans with; by default 40")
     group.addoption("--report-dir", type=Path, help="where evidence and pages go; by default reports/local/NAME")
     group.addoption(
         "--resume",
@@ -78,6 +79,7 @@ def settings(config: pytest.Config, scale: str) -> Settings:
         text=text,
         device=device or chosen.device,
         dtype=str(config.getoption("dtype")),
+        gpu_memory=config.getoption("gpu_memory") or chosen.gpu_memory,
         train_text=config.getoption("train_text"),
         data_dir=config.getoption("data_dir"),
         peer=config.getoption("peer") or chosen.peer,
@@ -99,6 +101,9 @@ def _check(config: pytest.Config) -> None:
         path = config.getoption(name)
         if path is not None and not path.exists():
             raise pytest.UsageError(f"--{name.replace('_', '-')} names {path}, which does not exist")
+    planned = config.getoption("gpu_memory")
+    if planned is not None and not 0 < planned < float("inf"):
+        raise pytest.UsageError(f"--gpu-memory is {planned:g}; give gigabytes above 0, such as 24")
     if config.getoption("record") and (config.getoption("report_dir") or config.getoption("effort") == "quick"):
         raise pytest.UsageError("--record writes to reports/, and nothing of quick effort; leave the other option out")
     if config.getoption("record") and compressed:

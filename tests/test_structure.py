@@ -87,6 +87,7 @@ BENCH = {
     "measure": {"measure", "verdict"},
     "report": {"report", "verdict", "measure.stale", "krony.printed", "small_models.printed"},
     **{paper: {paper, "measure", "verdict", "fixtures", "parameters"} for paper in PAPERS},
+    "gpu": {"gpu"},
     "speed": {"speed", "measure", "verdict", "long_context", "krony"},
 }
 """Imports that each folder of `bench` may have of it. Pages may have printed numbers and the reasons for staleness."""

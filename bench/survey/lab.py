@@ -25,7 +25,7 @@ from compress.method import Method
 from compress.quantization.gptq import GPTQ
 from compress.swap import Compression, compressed
 from models.data.text import calibration_batches, text_sha256
-from models.errors import InputError
+from models.errors import InputError, TooLittleText
 
 BATCH_TOKENS = 2048
 PERCENTILES = (50, 90, 99, 99.9)
@@ -104,7 +104,7 @@ class Survey(Instrument):
         length = min(self.settings.tokens, self.session.decoder.longest_context)
         scored = [tokens[:length] for tokens in self.session.corpus.scored if len(tokens) >= length]
         if len(scored) < 2:
-            raise InputError(f"{len(scored)} scored documents have {length} tokens; give longer documents")
+            raise TooLittleText(f"{len(scored)} scored documents have {length} tokens; give longer documents")
         return WholeWindows(torch.stack(scored[: self.settings.documents]), BATCH_TOKENS)
 
     @property

@@ -4,6 +4,24 @@ A design is crossed where every seed is scored on every document. Each factor th
 with the other factors held as they are, and the distances of these bounds from the estimate add as squares (Zou &
 Donner 2008). A factor's interval is the engine's (`cluster_interval`): Student's t under 12 levels, bootstrap-t from 12
 on. Interaction is counted once in every factor, so where it is all there is, the interval is too wide and never short.
+
+Chosen by trials at a truth known, spreads over documents and samples (1, 1), (1, 0), (0.3, 1), (1, 0.3), and normal,
+Student's t with 3 degrees, or lognormal (0.8) units; range over 12 cells of 400 trials of the share of 95 % intervals
+that hold the truth:
+
+| documents x samples | these    | Satterthwaite's t | pigeonhole percentiles (Owen 2007) |
+|---------------------|----------|-------------------|------------------------------------|
+| 8 x 3               | 95 to 99 | 92 to 98          | 71 to 95                           |
+| 16 x 3              | 96 to 99 | 93 to 98          | 75 to 96                           |
+| 32 x 3              | 95 to 99 | 92 to 97          | 74 to 97                           |
+| 16 x 5              | 95 to 98 | 91 to 97          | 85 to 97                           |
+| 32 x 5              | 94 to 98 | 93 to 97          | 84 to 97                           |
+
+A claim that is false by nothing was called reproduced in 3.8 % of a cell's trials at most, by Satterthwaite in 8.8 %,
+by percentiles in 16 %. The limit: with 5 samples and 8 documents that are lognormal (1) by themselves and outweigh the
+samples, 7.6 % of the intervals lie below the truth and 0.2 % above (2,000 trials by `of_crossed`). Power, 8 documents
+with heavy tails: a truth 3, 4 and 6 standard errors away is seen in 65, 87 and 100 % of trials with 5 samples, and in
+41, 62 and 88 % with 3, whose spread nobody can know well.
 """
 
 from __future__ import annotations

@@ -1,8 +1,26 @@
 """Looks at a measurement that goes on until it is decided, with a false rate that holds over all looks together.
 
 Whoever looks three times at a 95 % interval and stops at the first that decides is wrong more often than 5 %. So the
-error is spent by looks (Lan & DeMets 1983): the first have wider intervals, the last one nearly the usual. Such repeated
-intervals hold all at once (Jennison & Turnbull 1989), so a row may also be measured further after it was decided.
+error is spent by looks (Lan & DeMets 1983): the first have wider intervals, the last one nearly the usual. Intervals
+that are repeated so hold all at once (Jennison & Turnbull 1989): a row may also be measured further once decided.
+
+Trials by `of_looks` with looks at 8, 16 and 32 documents and all else as it is by default; 800 at a truth that is false
+by nothing, 100 at each effect, which is in standard deviations of a document:
+
+| documents                     | falsely reproduced | falsely not | decided, documents at 0.5 | at 1      | at 2      |
+|-------------------------------|--------------------|-------------|---------------------------|-----------|-----------|
+| normal                        | 1.9 %              | 1.0 %       | 62 %, 31                  | 100 %, 25 | 100 %, 16 |
+| Student's t, 3 degrees        | 2.4 %              | 2.0 %       | 70 %, 30                  | 98 %, 22  | 99 %, 17  |
+| differences of lognormal ones | 1.4 %              | 3.9 %       | 79 %, 29                  | 98 %, 20  | 100 %, 16 |
+| lognormal, skewness 6.2       | 0.8 %              | 3.9 %       | 100 %, 29                 | 100 %, 16 | 100 %, 15 |
+
+At 5, 10, 20 and 40 seeds (400 trials) they are falsely reproduced in 1.3, 2.8, 1.5 and 0.5 %, falsely not in 1.0, 2.3,
+4.3 and 3.3 %, and an effect of 1 takes 29, 25, 25 and 20 seeds.
+
+At 95 % over all looks the last two come to 6.4 and 7.1 % (1,500 trials), but one look alone, at 32 documents and 95 %,
+to 5.7 and 6.2 % (1,000): few skewed documents are the cause, and looks add little. Hence the 98 %, which takes 43
+documents where one look at 95 % takes 34 (effect 0.5, power 80 %). Spending as `quadratic` does saves more at large
+effects (9 documents at 2), and at 95 % is wrong in 11.5 % with the skewest documents: 8 of them do not show their tail.
 """
 
 from __future__ import annotations
@@ -15,17 +33,21 @@ from functools import cache
 import numpy as np
 from scipy import optimize, stats
 
-from bench.verdict.documents import FEWEST_TO_BOOTSTRAP, LEVEL, RESAMPLES, Interval
+from bench.verdict.documents import FEWEST_TO_BOOTSTRAP, RESAMPLES, Array, Interval
 from bench.verdict.regions import Region, Verdict, judge
 from models.errors import InputError
 
 Spending = Callable[[float, float], float]
 """Error of one side spent until a fraction of all units is measured: `(fraction, error)` -> from 0 to the error."""
+HELD = 0.98
+"""Confidence of all looks together with which a side's false rate stays under 5 % even where units are very skewed."""
 BEYOND = 5
 """Resamples that must lie beyond each bound of a bootstrap interval."""
 MOST_RESAMPLES = 100_000
 NODES = 201
-"""Nodes of the quadrature; 201 and 401 agree to ten digits."""
+"""Nodes of the quadrature; more change no digit that matters."""
+LEAST_SHARE = 1e-12
+"""Error that any look may spend, so that its interval has ends."""
 
 
 def obrien_fleming(fraction: float, error: float) -> float:
@@ -45,21 +67,15 @@ class Looks:
     sizes: tuple[int, ...]
     """Documents or seeds at each look, in all; the last is the most there will be."""
     spending: Spending = obrien_fleming
-    level: float = LEVEL
-    """Confidence of all looks together."""
+    level: float = HELD
+    """Confidence of all looks together; 0.95 where units are known to be symmetric."""
 
     def __post_init__(self) -> None:
         if not self.sizes or self.sizes[0] < 2 or list(self.sizes) != sorted(set(self.sizes)):
             raise InputError(f"looks at {self.sizes} units; sizes must rise, from at least 2")
-        for look, size in enumerate(self.sizes, 1):
-            if size >= FEWEST_TO_BOOTSTRAP and self.resamples(look) > MOST_RESAMPLES:
-                raise InputError(
-                    f"the look at {size} of {self.sizes[-1]} units has an interval of {self.confidence(look):.7f}, which "
-                    f"{MOST_RESAMPLES:,} resamples cannot show; leave it out or spend the error faster"
-                )
 
     def confidence(self, look: int) -> float:
-        """Level of the interval at a look, counted from 1; of a single look it is the usual one."""
+        """Level of the interval at a look, counted from 1; that of a single look is the level of all."""
         if not 1 <= look <= len(self.sizes):
             raise InputError(f"look {look} of {len(self.sizes)}; looks are counted from 1")
         if len(self.sizes) == 1:
@@ -67,9 +83,20 @@ class Looks:
         fractions = tuple(size / self.sizes[-1] for size in self.sizes)
         return 1 - 2 * float(stats.norm.sf(boundaries(fractions, self.spending, 1 - self.level)[look - 1]))
 
-    def resamples(self, look: int) -> int:
-        """Resamples with which a bootstrap shows the bounds at a look's level; the usual number at least."""
-        return max(RESAMPLES, math.ceil(2 * BEYOND / (1 - self.confidence(look))))
+
+def resamples_for(level: float) -> int:
+    """Resamples with which a bootstrap shows both bounds at a level; the usual number at least.
+
+    Raises:
+        InputError: a level so high that no affordable number would do.
+    """
+    needed = max(RESAMPLES, math.ceil(2 * BEYOND / max(1 - level, 1e-12)))
+    if needed > MOST_RESAMPLES:
+        raise InputError(
+            f"an interval at {level:.7f} takes {needed:,} resamples, and {MOST_RESAMPLES:,} are the most; leave out "
+            f"that look, or have fewer than {FEWEST_TO_BOOTSTRAP} units at it, which need none"
+        )
+    return needed
 
 
 @cache
@@ -89,18 +116,22 @@ def boundaries(fractions: tuple[float, ...], spending: Spending, error: float) -
     values = []
     for fraction in fractions:
         step, share = math.sqrt(fraction - before), 2 * spending(fraction, error / 2) - spent
-
-        def excess(z: float, bound: float = math.sqrt(fraction), step: float = step, share: float = share) -> float:
-            beyond = stats.norm.sf((z * bound - places) / step) + stats.norm.sf((z * bound + places) / step)
-            return math.log(max(float(mass @ beyond), 1e-300) / share)
-
-        value = float(optimize.brentq(excess, 0.1, 30, xtol=1e-12))
-        values.append(value)
-        reach = value * math.sqrt(fraction)
+        reach = _reach(places, mass, step, max(share, LEAST_SHARE))
+        values.append(reach / math.sqrt(fraction))
         moved = reach * nodes
         density = stats.norm.pdf((moved[:, None] - places) / step) / step @ mass
         places, mass, before, spent = moved, density * weights * reach, fraction, spent + share
     return tuple(values)
+
+
+def _reach(places: Array, mass: Array, step: float, share: float) -> float:
+    """Distance from 0 beyond which a share of all paths arrives, from places with so much mass, after one step."""
+
+    def excess(reach: float) -> float:
+        beyond = stats.norm.sf((reach - places) / step) + stats.norm.sf((reach + places) / step)
+        return float(mass @ beyond) - share
+
+    return float(optimize.root_scalar(excess, bracket=(0, 15), xtol=1e-12).root)
 
 
 def decided(interval: Interval, region: Region) -> bool:
@@ -123,18 +154,18 @@ class Outcome:
         return f"{self.interval} at {self.level:.2%}, {self.units} units, look {self.look} of {self.looks}"
 
 
-def measure_in_looks(looks: Looks, region: Region, measure: Callable[[int, float, int], Interval]) -> Outcome:
+def measure_in_looks(looks: Looks, region: Region, measure: Callable[[int, float], Interval]) -> Outcome:
     """Outcome of the first look that decides, or of the last.
 
     Args:
         looks: schedule.
         region: where the claim holds.
-        measure: from units, the interval's level and resamples to the interval of the first so many units. Units must
-            come in an order that was fixed beforehand, and a look keeps those of the looks before it.
+        measure: from units and a level to the interval of the first so many units. Their order is fixed beforehand, and
+            a look keeps those of the looks before it. A bootstrap asks `resamples_for` the level.
     """
     for look, units in enumerate(looks.sizes, 1):
         level = looks.confidence(look)
-        interval = measure(units, level, looks.resamples(look))
+        interval = measure(units, level)
         if decided(interval, region):
             break
     return Outcome(interval, judge(interval, region), level, units, look, len(looks.sizes))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from bench.verdict.crossed import crossed_interval
-from bench.verdict.documents import RESAMPLES, Array, cluster_interval
-from bench.verdict.looks import Looks, measure_in_looks
+from bench.verdict.documents import FEWEST_TO_BOOTSTRAP, RESAMPLES, Array, Interval, cluster_interval
+from bench.verdict.looks import Looks, measure_in_looks, resamples_for
 from bench.verdict.regions import Region, Verdict, judge
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
@@ -70,15 +71,7 @@ def of_looks(looks: Looks, draw: Draw, truth: float, *, simulations: int, seed: 
     outcomes = []
     for number in range(simulations):
         units = draw(rng, (looks.sizes[-1], 1)) + truth
-        outcomes.append(
-            measure_in_looks(
-                looks,
-                INSIDE,
-                lambda n, level, resamples, units=units, number=number: cluster_interval(
-                    units[:n], _first, seed=number, resamples=resamples, level=level
-                ),
-            )
-        )
+        outcomes.append(measure_in_looks(looks, INSIDE, partial(_of_first, units, number)))
     return _rates([one.verdict for one in outcomes], float(np.mean([one.units for one in outcomes])))
 
 
@@ -117,10 +110,15 @@ def of_crossed(
     return _rates(verdicts, math.prod(sizes))
 
 
+def _of_first(units: Array, seed: int, count: int, level: float) -> Interval:
+    resamples = resamples_for(level) if count >= FEWEST_TO_BOOTSTRAP else RESAMPLES
+    return cluster_interval(units[:count], _first, seed=seed, resamples=resamples, level=level)
+
+
 def _first(means: Array) -> Array:
     return means[..., 0]
 
 
 def _rates(verdicts: list[Verdict], units: float) -> Rates:
-    shares = [verdicts.count(one) / len(verdicts) for one in (Verdict.REPRODUCED, Verdict.NOT_REPRODUCED)]
-    return Rates(*shares, units)
+    inside, outside = (verdicts.count(one) / len(verdicts) for one in (Verdict.REPRODUCED, Verdict.NOT_REPRODUCED))
+    return Rates(inside, outside, units)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 MOST_DAMPING = 1.0
 """Largest damping, as a share of the mean diagonal. A Hessian that needs more than this is not one."""
-MOST_RESIDUAL = 2.0**-12
+MOST_RESIDUAL = 2.0**-14
 """Largest `‖UᵀU H - I‖_F / √d_in` of a factor U that may stay in float32."""
 PROBES = 8
 """Number of random vectors that measure the residual."""
@@ -92,7 +92,7 @@ class Hessian:
         return cls(gram, torch.where(mean == 0, 1, mean), diagonal == 0)
 
     def added(self, damping: float) -> Tensor:
-        """Additions to the diagonal, `[d_in]`: the damping, and 1 where nothing flows and any positive number will do."""
+        """Additions to the diagonal, `[d_in]`: damping, and 1 where nothing flows and any positive number will do."""
         return self.dead.double() + damping
 
     def times(self, vectors: Tensor, damping: float) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from models.errors import InputError
+from models.errors import InputError, TooLittleText
 from models.training.accelerators import accelerator_for, generators_of
 from models.training.checkpoints import Checkpoints
 from models.training.plan import Diverged, History, Loss, Training, Watch
@@ -38,11 +38,13 @@ def windows_of(tokens: Tensor, context: int) -> Tensor:
     """A token sequence cut into training windows `[windows, context]`; the rest is dropped.
 
     Raises:
-        InputError: the text is shorter than one window.
+        TooLittleText: the text is shorter than one window.
     """
     count = len(tokens) // context
     if not count:
-        raise InputError(f"the training text has {len(tokens)} tokens and one window takes {context}; give more text")
+        raise TooLittleText(
+            f"the training text has {len(tokens)} tokens and one window takes {context}; give more text"
+        )
     return tokens[: count * context].view(count, context)
 
 

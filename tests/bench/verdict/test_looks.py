@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.verdict.documents import LEVEL, Interval
-from bench.verdict.looks import Looks, boundaries, decided, measure_in_looks, obrien_fleming, quadratic
+from bench.verdict.documents import LEVEL, RESAMPLES, Interval
+from bench.verdict.looks import Looks, boundaries, decided, measure_in_looks, obrien_fleming, quadratic, resamples_for
 from bench.verdict.regions import GROWS, UNCHANGED, Verdict
-from bench.verdict.trials import heavy, normal, of_looks
+from bench.verdict.trials import heavy, normal, of_looks, skewed
 from models.errors import InputError
 
 SPENDINGS = pytest.mark.parametrize("spending", [obrien_fleming, quadratic], ids=lambda spending: spending.__name__)
@@ -52,19 +52,30 @@ def test_all_error_is_spent_at_the_end_and_none_before_the_beginning(spending):
 
 @SPENDINGS
 def test_levels_fall_towards_the_usual_one_and_stay_above_it(spending):
-    looks = Looks(DOCUMENTS, spending)
+    looks = Looks(DOCUMENTS, spending, level=LEVEL)
     levels = [looks.confidence(look) for look in (1, 2, 3)]
     assert levels == sorted(levels, reverse=True) and LEVEL < levels[-1] < 0.96
 
 
-def test_a_single_look_has_the_usual_level_exactly():
-    assert Looks((7,)).confidence(1) == LEVEL
+def test_a_single_look_has_the_level_of_all_looks_exactly():
+    assert Looks((7,), level=LEVEL).confidence(1) == LEVEL
 
 
-def test_bounds_of_a_bootstrap_have_resamples_beyond_them():
-    looks = Looks(DOCUMENTS)
-    for look in (1, 2, 3):
-        assert looks.resamples(look) * (1 - looks.confidence(look)) / 2 >= 5
+@pytest.mark.parametrize("level", [0.9, 0.95, 0.99, 0.9995])
+def test_bounds_of_a_bootstrap_have_resamples_beyond_them(level):
+    assert resamples_for(level) * (1 - level) / 2 >= 5
+    assert resamples_for(level) >= RESAMPLES
+
+
+@pytest.mark.parametrize("level", [0.999999, 1.0])
+def test_a_level_that_no_bootstrap_can_show_is_refused(level):
+    with pytest.raises(InputError, match="leave out that look"):
+        resamples_for(level)
+
+
+def test_a_look_at_next_to_nothing_still_has_an_interval_with_ends():
+    level = Looks((2, 1000)).confidence(1)
+    assert level < 1 and np.isfinite(stats.t.ppf((1 + level) / 2, 1))
 
 
 def test_an_interval_inside_or_outside_is_decided():
@@ -77,7 +88,7 @@ def measured(half_of_one):
     """Measurement whose interval narrows with the root of the units, and what was asked of it."""
     asked = []
 
-    def measure(units, level, resamples):
+    def measure(units, level):
         asked.append(units)
         half = half_of_one * stats.norm.ppf((1 + level) / 2) / units**0.5
         return Interval(2.0, 2 - half, 2 + half)
@@ -88,8 +99,8 @@ def measured(half_of_one):
 @pytest.mark.parametrize(
     ("half", "asked", "verdict"),
     [
-        (0.4, [8], Verdict.REPRODUCED),
-        (1.2, [8, 16], Verdict.REPRODUCED),
+        (0.5, [8], Verdict.REPRODUCED),
+        (1.0, [8, 16], Verdict.REPRODUCED),
         (9.0, [8, 16, 32], Verdict.INCONCLUSIVE),
     ],
 )
@@ -102,28 +113,27 @@ def test_the_first_look_that_decides_is_the_last(half, asked, verdict):
     assert f"{asked[-1]} units, look {len(asked)} of 3" in str(outcome)
 
 
-@pytest.mark.parametrize("draw", [normal, heavy], ids=lambda draw: draw.__name__)
-def test_a_false_claim_is_rarely_decided_over_all_looks(draw):
-    """At most 5 % to either side: of 200 trials at 5 %, more than 18 come by chance in 1 of 100."""
-    rates = of_looks(Looks((5, 10)), draw, truth=0.0, simulations=200)
-    assert max(rates.reproduced, rates.not_reproduced) <= 18 / 200
+@pytest.mark.parametrize(
+    ("sizes", "draw", "simulations", "most"),
+    [((5, 10), heavy, 300, 25), (DOCUMENTS, skewed, 50, 7)],
+    ids=["seeds", "documents"],
+)
+def test_a_false_claim_is_rarely_decided_over_all_looks(sizes, draw, simulations, most):
+    """At most 5 % to either side: as many trials come to more than `most` by chance in 1 of 100."""
+    rates = of_looks(Looks(sizes), draw, truth=0.0, simulations=simulations)
+    assert max(rates.reproduced, rates.not_reproduced) <= most / simulations
 
 
-def test_a_very_clear_truth_takes_half_of_the_documents():
-    rates = of_looks(Looks(DOCUMENTS), normal, truth=2.0, simulations=40)
-    assert rates.reproduced == 1 and rates.units <= 16
+def test_a_clear_truth_takes_half_of_the_seeds():
+    """Two standard deviations away: all of 40 trials are decided, at ten of twenty seeds or few more."""
+    rates = of_looks(Looks((5, 10, 20)), normal, truth=2.0, simulations=40)
+    assert rates.reproduced == 1 and rates.units <= 12
 
 
 @pytest.mark.parametrize("sizes", [(), (1, 4), (8, 8), (16, 8)], ids=str)
 def test_schedules_that_do_not_rise_are_refused(sizes):
     with pytest.raises(InputError, match="sizes must rise"):
         Looks(sizes)
-
-
-def test_a_look_that_no_bootstrap_can_show_is_refused():
-    with pytest.raises(InputError, match="leave it out"):
-        Looks((16, 128))
-    assert Looks((16, 128), quadratic).confidence(1) < 0.9999
 
 
 def test_looks_are_counted_from_one():

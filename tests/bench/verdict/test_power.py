@@ -10,6 +10,7 @@ from scipy import stats
 
 from bench.verdict.conclude import by_arithmetic, concluded
 from bench.verdict.documents import Interval
+from bench.verdict.looks import Looks
 from bench.verdict.power import power, power_table, spread_of, units_to_decide, what_would_decide
 from bench.verdict.regions import GROWS, Region
 from bench.verdict.rows import Row
@@ -45,6 +46,11 @@ def test_no_number_decides_at_the_boundary_or_where_other_factors_fill_the_room(
     assert units_to_decide(0.001, 1.0, POSITIVE) is None
     assert units_to_decide(0.5, 1.0, POSITIVE, besides=0.5) is None
     assert units_to_decide(0.5, 1.0, POSITIVE, besides=0.4) > units_to_decide(0.5, 1.0, POSITIVE)
+
+
+def test_the_level_of_the_last_look_takes_the_units_that_are_stated():
+    assert units_to_decide(0.5, 1.0, POSITIVE) == 34
+    assert units_to_decide(0.5, 1.0, POSITIVE, level=Looks((8, 16, 32)).confidence(3)) == 43
 
 
 def test_without_spread_two_units_decide():

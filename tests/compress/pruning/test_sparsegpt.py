@@ -10,7 +10,7 @@ from compress.quantization.gptq import gptq
 from compress.quantization.grouping import PerRow
 from compress.selection import smallest
 from compress.statistics import GramMatrix
-from tests.layers import correlated, measured
+from tests.layers import correlated, measured, waits
 
 
 def oracle_sparsegpt(weight, gram, sparsity, block, n_of_m=None, damping=0.01):
@@ -84,3 +84,19 @@ def test_the_pattern_is_stored_and_must_fit():
         SparseGPT(0.5, (2, 4))(narrow, measured(narrow, torch.randn(20, 6), GramMatrix))
     with pytest.raises(ValueError, match=r"2:4 sparsity is 0\.5"):
         SparseGPT(0.25, (2, 4))
+
+
+@pytest.mark.parametrize("n_of_m, bits", [(None, None), ((2, 4), None), (None, 4)])
+def test_a_gpu_waits_as_often_for_many_columns_as_for_few(n_of_m, bits):
+    def run(d_in):
+        weight, gram, _ = correlated(4, d_in, 0, dtype=torch.float32)
+        return waits(lambda: sparsegpt(weight, gram.double(), sparsity=0.5, n_of_m=n_of_m, bits=bits, damping=0.1))
+
+    assert run(160) == run(320) <= 6
+
+
+def test_a_factor_in_float32_gives_the_mask_of_one_in_float64():
+    weight, gram, _ = correlated(64, 256, 0, tokens=2048)
+    narrow, wide = (sparsegpt(weight.to(dtype), gram, sparsity=0.5) for dtype in (torch.float32, torch.float64))
+    assert (narrow.precision, wide.precision) == (torch.float32, torch.float64)
+    assert (narrow.mask == wide.mask).double().mean() >= 0.999
