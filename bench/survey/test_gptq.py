@@ -1,9 +1,9 @@
 """A Brief Survey of Model Compression in Language Models: GPTQ, SV1 and SV9, and why plain GPTQ loses to rounding.
 
-The recipe is the authors' for models like these (their README): columns in the order of their activations, static groups
-and layers in the order of a pass. Plain GPTQ is a control. Much of a decoder's attention goes to position 0, whose
-normed input is small and so counts for nothing in the Hessian: plain GPTQ gives up its value vector. Two rows show it:
-with the first position's values left dense, and with first tokens weighted in the Hessian.
+The recipe is the authors' for models like these (their README): columns in the order of their activations, static
+groups, and layers in the order of a pass. Plain GPTQ is a control. Much of a decoder's attention goes to position 0,
+whose normed input is small and so counts for nothing in the Hessian: plain GPTQ gives up its value vector. Two rows
+show it: with the first position's values left dense, and with first tokens weighted in the Hessian.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from compress.quantization.rounding import RoundToNearest
 PAPER_SCALE = "paper-opt"
 pytestmark = COSTS
 FIRST = 100.0
-"""Weight of first tokens, about the ratio of an input's mean square elsewhere to that at position 0, in later blocks."""
+"""Weight of first tokens: about an input's mean square elsewhere over that at position 0, in the later blocks."""
 AWAY = "off-domain"
 
 
