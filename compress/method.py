@@ -22,6 +22,15 @@ class Method:
 
     statistic: ClassVar[type[Statistic] | None] = None
     """Statistic of a layer's inputs that calibration measures; None for a method that looks at weights alone."""
+    true_sequential: bool = False
+    """Whether a layer is measured on what was made of those before it in its block, not in other blocks alone."""
+
+    resumable: bool = True
+    """Whether its layers can be kept aside, so that an interrupted run goes on at the block it had reached."""
+
+    def measures(self) -> type[Statistic] | None:
+        """Statistic with this method's own settings; by default `statistic` as it is."""
+        return self.statistic
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str) -> CompressedModule:
         """Module that takes the place of `layer`, called `name` in the model.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cache
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -89,9 +90,30 @@ class GramMatrix(Statistic):
     """
 
     title = "the Gram matrix of the inputs"
+    first_token_weight: ClassVar[float] = 1.0
+    """Weight of the first token of every sequence; all others have 1."""
 
     def __init__(self, layer: nn.Linear) -> None:
         self._upper = torch.zeros(layer.in_features, layer.in_features, dtype=torch.float64, device=layer.weight.device)
+
+    @classmethod
+    def batch(cls, inputs: Tensor) -> Batch:
+        """Contribution of the inputs `[..., d_in]` of one batch, of sequences `[batch, tokens, d_in]` where they count.
+
+        Raises:
+            ValueError: first tokens have a weight of their own and the inputs do not say which they are.
+        """
+        plain = super().batch(inputs)
+        if cls.first_token_weight == 1:
+            return plain
+        if inputs.ndim != 3:
+            raise ValueError(
+                f"inputs {tuple(inputs.shape)} do not say which tokens are first; give [batch, tokens, d_in] or leave "
+                "first_token_weight at 1"
+            )
+        first = cls.of(inputs[:, 0].float())
+        extra = cls.first_token_weight - 1
+        return Batch(plain.tokens, tuple(a.add_(b, alpha=extra) for a, b in zip(plain.parts, first, strict=True)))
 
     @property
     def sum(self) -> Tensor:
@@ -110,6 +132,28 @@ class GramMatrix(Statistic):
         for part in parts:
             self._upper[start : start + len(part), start:] += part
             start += len(part)
+
+
+@cache
+def gram_matrix(first_token_weight: float) -> type[GramMatrix]:
+    """Gram matrix in which the first token of every sequence counts so many times.
+
+    Much of a decoder's attention goes to position 0, whose normed input is small: unweighted, it hardly counts in
+    the Hessian, and its value vector is given up for the others' sake.
+
+    Raises:
+        ValueError: a weight that is not above 0.
+    """
+    if not 0 < first_token_weight < float("inf"):
+        raise ValueError(f"first_token_weight is {first_token_weight}; it must be a finite number above 0")
+    if first_token_weight == 1:
+        return GramMatrix
+    return type("GramMatrix", (GramMatrix,), {"first_token_weight": float(first_token_weight)})
+
+
+def first_token_name(weight: float) -> str:
+    """Ending of a method's short name for a weight of first tokens; empty where they count as others do."""
+    return "" if weight == 1 else f"first-{weight:g}"
 
 
 class LargestInputs(Statistic):

@@ -124,10 +124,18 @@ def apply(
     try:
         with bar:
             inputs = _inputs(rule, blocks, forward, batches)
+            own: dict[str, nn.Linear] = {}
+            made: dict[str, CompressedModule] = {}
             for index, statistics in _measured(rule, blocks, inputs, chosen, kept):
-                modules = _block_modules(rule, linear_layers(blocks[index], chosen), statistics, index, kept)
+                own = own or linear_layers(blocks[index], chosen)
+                stage = {name: layer for name, layer in own.items() if not statistics or name in statistics}
+                modules = _block_modules(rule, stage, statistics, index, kept)
                 _replace(outcome, rule, blocks[index], index, modules)
-                bar.update()
+                made |= modules
+                if own.keys() <= {*stage, *made}:
+                    _keep(kept, index, made)
+                    own, made = {}, {}
+                    bar.update()
     except BaseException:
         outcome.undo()
         raise
@@ -149,10 +157,11 @@ def _measured(
     rule: Method, blocks: Sequence[nn.Module], inputs: list[BlockInput], chosen: Chosen, kept: KeptBlocks | None
 ) -> Iterator[tuple[int, dict[str, Statistic]]]:
     """Numbers of the blocks in order, with the statistics of their layers where the method has one."""
-    if rule.statistic is None:
+    statistic = rule.measures()
+    if statistic is None:
         return ((index, {}) for index in range(len(blocks)))
     done = (lambda _index: False) if kept is None else kept.done
-    return calibrated(blocks, inputs, rule.statistic, chosen, done=done)
+    return calibrated(blocks, inputs, statistic, chosen, in_order=rule.true_sequential, done=done)
 
 
 def _block_modules(
@@ -162,13 +171,15 @@ def _block_modules(
     index: int,
     kept: KeptBlocks | None,
 ) -> Mapping[str, CompressedModule]:
-    """Compressed layers of a block, by their names in it: those that are kept, or new ones, which are then kept."""
+    """Compressed layers of a block, by their names in it: those that are kept, or new ones."""
     if kept is not None and kept.done(index):
         return kept.load(index, next(iter(layers.values())).weight.device)
-    modules = rule.compress_block(layers, statistics, prefix=f"{index}.")
-    if kept is not None:
+    return rule.compress_block(layers, statistics, prefix=f"{index}.")
+
+
+def _keep(kept: KeptBlocks | None, index: int, modules: Mapping[str, CompressedModule]) -> None:
+    if kept is not None and not kept.done(index):
         kept.save(index, modules)
-    return modules
 
 
 def _replace(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from bench.measure.frequencies import token_entropy
 from bench.measure.instrument import Instrument
 from bench.measure.whole_windows import Advance, WholeWindows
 from bench.verdict.evidence import Arrays, Origin
@@ -138,10 +139,8 @@ class Healed(Instrument):
             yield from layer.parameters()
 
     def _no_context(self) -> float:
-        """Loss of the best model of the scored text that reads no context, nats: its tokens' own entropy."""
-        _, counts = torch.unique(self.segments[:, 1:], return_counts=True)
-        shares = counts.double() / counts.sum()
-        return float(-(shares * shares.log()).sum())
+        """Loss of the scored text's token frequencies, nats."""
+        return token_entropy(self.segments[:, 1:])
 
     def doubt(self, *variants: Variant) -> str:
         """Reason why variants cannot be compared: blocks were left out, or one is no language model any more."""

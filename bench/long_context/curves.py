@@ -21,6 +21,8 @@ Array = NDArray[np.floating]
 BATCH_TOKENS = {"cpu": 2048, "cuda": 32_768}
 """Tokens that go through the model at once; windows longer than that go alone."""
 Advance = Callable[[int], None]
+Forward = Callable[[Tensor], Tensor]
+"""Function from tokens `[batch, tokens]` to final hidden states `[batch, tokens, width]`."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,19 @@ def batches(tokens: Tensor, most_tokens: int) -> Iterator[Tensor]:
 
 @torch.inference_mode()
 def hidden_states(
-    decoder: Decoder, windows: PairedWindows, *, batch_tokens: int | None = None, advance: Advance = lambda n: None
+    decoder: Decoder,
+    windows: PairedWindows,
+    *,
+    forward: Forward | None = None,
+    batch_tokens: int | None = None,
+    advance: Advance = lambda n: None,
 ) -> HiddenStates:
     """Run every window once and keep the final hidden states at its scored positions.
 
     Args:
         decoder: dense or compressed.
         windows: what to read.
+        forward: reads them; by default the decoder as it is.
         batch_tokens: tokens at once; by default what suits the device.
         advance: told the number of tokens after each batch.
     """
@@ -77,7 +85,7 @@ def hidden_states(
             positions = torch.cat([resolved, positions])
         kept = []
         for batch in batches(windows.tokens(context), most):
-            kept.append(decoder.hidden(batch)[:, positions.to(decoder.device)].clone())
+            kept.append((forward or decoder.hidden)(batch)[:, positions.to(decoder.device)].clone())
             advance(batch.numel())
         last = torch.cat(kept)
         by_context[context] = last[:, -windows.targets :]

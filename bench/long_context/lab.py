@@ -5,17 +5,20 @@ from __future__ import annotations
 import resource
 import time
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from bench.long_context.curves import Curve, HiddenStates, curve, hidden_states
+from bench.long_context.curves import Curve, Forward, HiddenStates, curve, hidden_states
+from bench.long_context.measured import CacheFormat, Measured, summary_of
 from bench.long_context.theory import attention_noise, simulated_noise
 from bench.long_context.windows import PairedWindows, paired_windows
 from bench.measure.divergence import compare
+from bench.measure.frequencies import token_entropy
 from bench.measure.instrument import Instrument
 from bench.measure.rounding import FLOOR_FACTOR, Rounding
 from bench.verdict.documents import Array, Interval, growth, mean
@@ -24,30 +27,11 @@ from bench.verdict.regions import GROWS, Region, Verdict, judge
 from bench.verdict.simulation import Population, rate_of_reproduced
 from compress.method import Method
 from compress.quantization.rounding import RoundToNearest
-from compress.swap import Compression, compressed
+from compress.swap import compressed
+from models.rounded_cache import hidden_through_cache
 
 TAIL = RoundToNearest(3)
 """The variant whose per-token KL the simulated documents are made of."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A variant's means by document and context, with what it cost and what was compressed."""
-
-    method: str
-    contexts: tuple[int, ...]
-    means: dict[str, Array]
-    """Means by the names of `Predictions`, `[documents, contexts]`."""
-    positions: Array
-    """Positions of the position-resolved view, `[positions]`."""
-    resolved: Array
-    """KL at those positions, `[documents, positions]`."""
-    summary: dict[str, float]
-
-    @property
-    def kl(self) -> Array:
-        """KL by document and context, `[documents, contexts]`."""
-        return self.means["kl"]
 
 
 class LongContext(Instrument):
@@ -81,34 +65,46 @@ class LongContext(Instrument):
         )
         return self.session.origin(protocol, documents=len(self.windows.segments), tokens=self.windows.token_count)
 
-    def measure(self, method: Method) -> Measured:
-        """Curve of the model compressed by `method`, which is undone afterwards."""
+    def measure(self, method: Method | CacheFormat) -> Measured:
+        """Curve of the model compressed by `method`, which is undone afterwards, or read through it."""
         kept = dict(self.measured(f"curve {method!r}", partial(self._measure, method), type(method), label=str(method)))
         summary = {name.removeprefix("summary_"): float(x) for name, x in kept.items() if name.startswith("summary_")}
         contexts = tuple(int(context) for context in kept["contexts"])
         means = {name: kept[name] for name in ("kl", "reverse_kl", "agreement", "loss", "dense_loss")}
         return Measured(str(method), contexts, means, kept["positions"], kept["resolved"], summary)
 
-    def _measure(self, method: Method) -> Arrays:
+    def _measure(self, method: Method | CacheFormat) -> Arrays:
         measured, summary = self._curve(method)
         self._tokens[repr(method)] = measured.tokens["kl"]
         means = {name: measured.by_document(name) for name in measured.tokens}
         own = {"contexts": np.array(measured.contexts), "positions": measured.positions, "resolved": measured.resolved}
         return own | means | {f"summary_{name}": np.array(value) for name, value in summary.items()}
 
-    def _curve(self, method: Method) -> tuple[Curve, dict[str, float]]:
+    def _curve(self, method: Method | CacheFormat) -> tuple[Curve, dict[str, float]]:
         decoder, dense, started = self.session.decoder, self.dense, time.perf_counter()
         if self.settings.device != "cpu":
             torch.cuda.reset_peak_memory_stats()
-        batches = self.session.calibration if method.statistic else []
         with (
             self.session.progress.variant(str(method), self.windows.token_count) as advance,
-            compressed(method, decoder.blocks, forward=decoder.hidden, batches=batches, model=decoder.model) as outcome,
+            self._variant(method) as (forward, summary),
         ):
-            states = hidden_states(decoder, self.windows, advance=advance)
+            states = hidden_states(decoder, self.windows, forward=forward, advance=advance)
             measured = curve(decoder, self.windows, dense, states)
         cost = {"seconds": time.perf_counter() - started, "peak_bytes": float(self._peak())}
-        return measured, {**_summary(outcome), **cost}
+        return measured, {**summary, **cost}
+
+    @contextmanager
+    def _variant(self, method: Method | CacheFormat) -> Iterator[tuple[Forward, dict[str, float]]]:
+        """Way from tokens to hidden states of a variant, and what became of the layers."""
+        decoder = self.session.decoder
+        if not isinstance(method, Method):
+            yield partial(hidden_through_cache, decoder.model, method.rounded), {}
+            return
+        batches = self.session.calibration if method.statistic else []
+        with compressed(
+            method, decoder.blocks, forward=decoder.hidden, batches=batches, model=decoder.model
+        ) as outcome:
+            yield decoder.hidden, summary_of(outcome)
 
     def _peak(self) -> int:
         if self.settings.device != "cpu":
@@ -183,14 +179,27 @@ class LongContext(Instrument):
         )
         return {"rate": np.array([rate.value, rate.low, rate.high, bca])}
 
+    def no_context(self) -> float:
+        """Loss of the scored text's token frequencies, nats a token."""
+        return float(self.measured("token frequencies", self._no_context)["loss"])
+
+    def _no_context(self) -> Arrays:
+        return {"loss": np.array(token_entropy(self.windows.segments))}
+
     def doubt(self, *variants: Measured) -> str:
-        """Reason why these variants cannot be judged: near the noise floor, or forgetting is not seen."""
+        """Reason why these variants cannot be judged: near the noise floor, ruined, or forgetting is not seen."""
         floor = self.noise_floor().mean(0)
         for one in variants:
             level = one.kl.mean(0)
             if not (level >= FLOOR_FACTOR * floor).all():
                 low, high = f"{level.min():.2g}", f"{floor.max():.2g}"
                 return f"the instrument does not discriminate: KL {low} is near its noise floor {high}"
+        ruined = [one.method for one in variants if not one.loss < self.no_context()]
+        if ruined:
+            return (
+                f"{' and '.join(ruined)} predict worse than the text's token frequencies ({self.no_context():.2f} "
+                "nats): what is left is no language model"
+            )
         if len(self.settings.contexts) > 2:
             control = growth(self.forgetting()[:, 1:], resamples=self.settings.resamples)
             if judge(control, GROWS) is not Verdict.REPRODUCED:
@@ -213,17 +222,3 @@ class LongContext(Instrument):
     def _triple(self, values: Array) -> list[float]:
         interval = mean(values, resamples=self.settings.resamples)
         return [interval.value, interval.low, interval.high]
-
-
-def _summary(outcome: Compression) -> dict[str, float]:
-    storage = outcome.storage
-    return {
-        "layers": len(outcome.compressed),
-        "skipped": len(outcome.skipped),
-        "noted": sum(bool(layer.note) for layer in outcome.compressed),
-        "sparsity": outcome.sparsity,
-        "bits_per_weight": storage.bits_per_weight,
-        "packed_bytes": storage.total_bits / 8,
-        "held_bytes": storage.held_bits / 8,
-        "simulated": float(storage.simulated),
-    }

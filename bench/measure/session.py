@@ -119,6 +119,7 @@ class Session:
             scored_tokens=needed,
             calibration_tokens=settings.calibration_sequences * settings.calibration_length,
             most_scored=settings.documents,
+            scored_after=settings.scored_after if settings.text is None else "",
         )
 
     @cached_property

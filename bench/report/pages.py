@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.report import matrix
+from bench.report import matrix, revisions
 from bench.report.tables import accepted, measured, table
 from bench.verdict.claims import CLAIMS, KRONY_PT, LONG_CONTEXT, PAPERS, SMALL_MODELS, SURVEY, Claim, Paper
 from bench.verdict.conclude import verdicts_of_parts
@@ -247,5 +247,6 @@ def index(folders: Mapping[str, Evidence], unreadable: Mapping[str, str]) -> str
         f"{len(CLAIMS)} claims of {len(PAPERS)} papers, each against every model and scale that it was measured on.",
         *(f"{folder} is left out: {why}." for folder, why in unreadable.items()),
         matrix.full(folders, linked=True),
+        f"Regions and statistics that were changed after results had been seen: [what was revised]({revisions.PAGE}).",
     ]
     return "\n\n".join(parts)

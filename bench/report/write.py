@@ -9,7 +9,18 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from bench.report import checkpoint, forest, instrument, krony, long_context, matrix, pages, small_models, survey
+from bench.report import (
+    checkpoint,
+    forest,
+    instrument,
+    krony,
+    long_context,
+    matrix,
+    pages,
+    revisions,
+    small_models,
+    survey,
+)
 from bench.report.pages import PAGES, View
 from bench.report.plots import png
 from bench.verdict.claims import CLAIMS, KRONY_PT, LONG_CONTEXT, PAPERS, SMALL_MODELS, SURVEY
@@ -95,6 +106,7 @@ def write_index(reports: Path) -> Path:
         except DamagedRecord as error:
             unreadable[folder.name] = str(error)
             print(error, file=sys.stderr)
+    _place(reports / revisions.PAGE, _encoded(revisions.page()))
     _place(reports / "README.md", _encoded(pages.index(folders, unreadable)))
     return reports / "README.md"
 

@@ -112,23 +112,24 @@ class Survey(Instrument):
         """True if there is text of another kind to calibrate on (`--train-text`)."""
         return self.session.settings.train_text is not None
 
-    def batches(self, *, off_domain: bool) -> list[Tensor]:
+    def batches(self, *, off_domain: bool, sample: int = 0) -> list[Tensor]:
         """Calibration tokens, of the lab's own documents that are never scored or of `--train-text`."""
         count, length = self.settings.calibration_sequences, self.settings.calibration_length
         batch = max(1, BATCH_TOKENS // length)
         if not off_domain:
-            return calibration_batches(self.session.corpus, sequences=count, length=length, batch=batch)
+            return calibration_batches(self.session.corpus, sequences=count, length=length, batch=batch, sample=sample)
+        start, end = sample * count * length, (sample + 1) * count * length
         tokens: list[int] = []
         for document in self.session.more_documents:
-            encoded = self.session.decoder.tokenizer(
-                document.text[: 8 * count * length], add_special_tokens=False, verbose=False
-            )
+            encoded = self.session.decoder.tokenizer(document.text[: 8 * end], add_special_tokens=False, verbose=False)
             tokens += encoded["input_ids"]
-            if len(tokens) >= count * length:
+            if len(tokens) >= end:
                 break
-        if len(tokens) < count * length:
-            raise InputError(f"--train-text has {len(tokens):,} tokens; calibration asks for {count} x {length}")
-        return list(torch.tensor(tokens[: count * length]).view(count, length).split(batch))
+        if len(tokens) < end:
+            raise InputError(
+                f"--train-text has {len(tokens):,} tokens; calibration asks for {sample + 1} x {count} x {length}"
+            )
+        return list(torch.tensor(tokens[start:end]).view(count, length).split(batch))
 
     def _states(self, name: str) -> Tensor:
         with self.session.progress.variant(name, self.windows.tokens.numel()) as advance:
@@ -174,13 +175,18 @@ class Survey(Instrument):
     def _dense_harness(self) -> Arrays:
         return {name: np.array(x) for name, x in self.harness().items()}
 
-    def measure(self, method: Method, *, off_domain: bool = False) -> Scored:
+    def over_samples(self, method: Method, *, off_domain: bool = False) -> list[Scored]:
+        """Scores of a variant calibrated on each of the samples."""
+        return [self.measure(method, off_domain=off_domain, sample=i) for i in range(self.settings.samples)]
+
+    def measure(self, method: Method, *, off_domain: bool = False, sample: int = 0) -> Scored:
         """Scores of a variant; lm-evaluation-harness is asked too, where it can, of all that GPTQ gives."""
         away = f", off-domain {self._off_domain_sha256}" if off_domain else ""
+        away += f", calibration sample {sample}" if sample else ""
         label = f"{method}{' (off-domain)' if off_domain else ''}"
         asked = isinstance(method, GPTQ)  # here, so that GPTQ's code counts for no other method
         kept = self.measured(
-            f"{method!r}{away}", partial(self._measure, method, off_domain, asked), type(method), label=label
+            f"{method!r}{away}", partial(self._measure, method, off_domain, sample, asked), type(method), label=label
         )
         return Scored(
             method=label,
@@ -202,10 +208,10 @@ class Survey(Instrument):
     def _off_domain_sha256(self) -> str:
         return text_sha256(self.session.more_documents)[:16]
 
-    def _measure(self, method: Method, off_domain: bool, asked: bool) -> Arrays:
+    def _measure(self, method: Method, off_domain: bool, sample: int, asked: bool) -> Arrays:
         dense, decoder = self.dense, self.session.decoder
-        batches = self.batches(off_domain=off_domain) if method.statistic else []
-        keep = self._kept_blocks(method, off_domain) if method.statistic else None
+        batches = self.batches(off_domain=off_domain, sample=sample) if method.statistic else []
+        keep = self._kept_blocks(method, off_domain, sample) if method.statistic and method.resumable else None
         started = time.perf_counter()
         with compressed(method, self.blocks, forward=decoder.hidden, batches=batches, keep=keep) as outcome:
             seconds = time.perf_counter() - started
@@ -216,10 +222,10 @@ class Survey(Instrument):
             shutil.rmtree(keep)
         return scores | _described(outcome) | {"seconds": np.array(seconds)}
 
-    def _kept_blocks(self, method: Method, off_domain: bool) -> Path:
+    def _kept_blocks(self, method: Method, off_domain: bool, sample: int) -> Path:
         """Folder in which an interrupted run leaves the blocks it has done; cleared unless the session resumes."""
         session = self.session
-        what = f"{method!r} {off_domain} {self.settings} {session.model_sha256} {session.text_sha256}"
+        what = f"{method!r} {off_domain} {sample} {self.settings} {session.model_sha256} {session.text_sha256}"
         folder = session.kept("blocks", what, Survey._measure, type(method))
         if not session.resume:
             shutil.rmtree(folder, ignore_errors=True)

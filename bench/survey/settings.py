@@ -22,6 +22,8 @@ class SurveySettings:
     """Characters of a page."""
     passages: int = 64
     """Passages whose last word lm-evaluation-harness asks for."""
+    samples: int = 1
+    """Calibration samples, no token in two, over which GPTQ's rows vary."""
     protocol_tokens: int | None = None
     """Tokens on which a user's checkpoint is scored under each protocol of perplexity; None for all."""
 
@@ -33,10 +35,14 @@ SURVEY_SETTINGS = {
     ("embedded", "normal"): SurveySettings(
         8, 256, 8, 512, harness_pages=1, harness_characters=600, passages=4, protocol_tokens=8400
     ),
-    ("embedded", "thorough"): SurveySettings(8, 512, 32, 512, protocol_tokens=33_000),
+    ("embedded", "thorough"): SurveySettings(8, 512, 128, 512, samples=3, protocol_tokens=33_000),
     ("gpu", "quick"): SurveySettings(8, 1024, 16, 1024),
-    ("gpu", "normal"): SurveySettings(32, 2048, 64, 2048, harness_pages=16, harness_characters=8000, passages=500),
-    ("gpu", "thorough"): SurveySettings(34, 4096, 96, 2048, harness_pages=34, harness_characters=8000, passages=5153),
+    ("gpu", "normal"): SurveySettings(
+        32, 2048, 32, 2048, harness_pages=16, harness_characters=8000, passages=500, samples=3
+    ),
+    ("gpu", "thorough"): SurveySettings(
+        34, 4096, 32, 2048, harness_pages=34, harness_characters=8000, passages=5153, samples=3
+    ),
     ("paper", "quick"): SurveySettings(8, 512, 16, 512),
     ("paper", "normal"): SurveySettings(32, 2048, 128, 2048, harness_pages=62, harness_characters=10**6, passages=5153),
     ("paper", "thorough"): SurveySettings(

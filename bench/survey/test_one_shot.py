@@ -11,9 +11,9 @@ import pytest
 
 from bench.fixtures import Conclude
 from bench.parameters import parameters
-from bench.survey.lab import PERCENTILES, Scored, Survey
+from bench.survey.lab import Scored, Survey
+from bench.survey.rows import COSTS, DENSE, GROUPS, PERFORMANT, WHY_PERFORMANT, settle
 from bench.verdict.conclude import by_arithmetic, exactly
-from bench.verdict.documents import Interval
 from bench.verdict.regions import GROWS, Region
 from bench.verdict.rows import Row
 from compress.coding import DeepCompression
@@ -25,87 +25,24 @@ from compress.pruning.wanda import WandaPruning
 from compress.quantization.awq import AWQ
 from compress.quantization.float_grid import FP4, FP8_E4M3, FloatRounding
 from compress.quantization.gptq import GPTQ
-from compress.quantization.grouping import PerGroup
 from compress.quantization.int8 import LLMInt8, SmoothQuant
 from compress.quantization.mixed_precision import Protection
 from compress.quantization.rounding import RoundToNearest
 
 PAPER_SCALE = "paper-opt"
-pytestmark = [
-    pytest.mark.cost(fixture="survey", embedded=(1, 6, 12), gpu=(1, 2, 4)),
-    pytest.mark.cost(of=GPTQ, embedded=(2, 36, 200), gpu=(10, 30, 60)),
-    pytest.mark.cost(of=(SparseGPT, AWQ), embedded=(2, 25, 65), gpu=(8, 15, 20)),
-    pytest.mark.cost(
-        of=(WandaPruning, StructuredPruning, SmoothQuant, LLMInt8, DeepCompression),
-        embedded=(1, 10, 30),
-        gpu=(2, 6, 10),
-    ),
-    pytest.mark.cost(of=Method, embedded=(1, 6, 12), gpu=(1, 2, 4)),
-]
-"""Costs by what a method does with its calibration; GPTQ's variants are read by lm-evaluation-harness too."""
-HALF, GROUPS = 0.5, PerGroup(128)
+pytestmark = COSTS
+HALF = 0.5
 LAYER = MagnitudePruning(HALF)
 ROWS = MagnitudePruning(HALF, ComparisonGroup.ROW)
 MODEL = MagnitudePruning(HALF, ComparisonGroup.MODEL)
 WANDA, SPARSEGPT = WandaPruning(HALF), SparseGPT(HALF)
-DENSE = "perplexity over that of the dense model"
-PERFORMANT, WHY_PERFORMANT = Region(high=1.5), "OPT-125M under SparseGPT at 50 %: 27.65 to 36.85, a ratio of 1.33"
 NOTHING_LOST = Region(0.99, 1.01)
 REACHES = Region(high=1.05)
-
-
-def details_of(scored: Scored) -> dict:
-    """Columns of a variant, for the page."""
-    return {
-        "survey": {
-            "method": scored.method,
-            "bits_per_weight": scored.bits_per_weight,
-            "packed_bytes": scored.packed_bytes,
-            "held_bytes": scored.held_bytes,
-            "sparsity": scored.sparsity,
-            "kl": float(scored.kl.mean()),
-            "agreement": float(scored.agreement.mean()),
-            "ratio": scored.against_dense().value,
-            "percentiles": dict(zip(map(str, PERCENTILES), scored.percentiles, strict=True)),
-            "noted": scored.noted,
-            "seconds": scored.seconds,
-            "harness": scored.harness,
-        }
-    }
-
-
-def settle(conclude: Conclude, survey: Survey, row: Row, interval: Interval, of: Scored) -> None:
-    """Conclude a row that stands on a variant, with its columns."""
-    conclude(row, interval, survey, doubt=survey.doubt(of), details=details_of(of), method=of.method)
 
 
 def alone(of: str, method: Method, accept: Region, because: str, *, ending: str = "", control: bool = False) -> Row:
     """Row on one variant against the dense model."""
     return Row(f"{of.rstrip('abcde')}-{method}{ending}", of, DENSE, accept, because, (method,), control=control)
-
-
-WIDTHS = (
-    ("SV1a", 8, Region(high=1.1), "nearly unaffected: within a tenth"),
-    ("SV1b", 4, Region(high=1.1), "nearly unaffected: within a tenth"),
-    ("SV1c", 3, Region(1.02, 2.0), "OPT-125M under GPTQ at 3 bits a row: a ratio of 1.95, and groups do better"),
-    ("SV1d", 2, Region(low=5.0), "unusable: five times the perplexity"),
-)
-GPTQ_WIDTHS = [
-    Row(f"SV1-gptq-w{bits}-{domain}", of, DENSE, accept, because, (GPTQ(bits, GROUPS), domain))
-    for of, bits, accept, because in WIDTHS
-    for domain in ("in-domain", "off-domain")
-]
-
-
-@pytest.mark.parametrize("row", parameters(*GPTQ_WIDTHS))
-def test_gptq_at_fewer_bits(survey: Survey, conclude: Conclude, row: Row) -> None:
-    """GPTQ in groups of 128, calibrated on text of the kind that is scored and on another."""
-    method, domain = row.contestants
-    away = domain == "off-domain"
-    if away and not survey.off_domain and survey.session.store.write is not None:
-        pytest.skip("calibration on text of another kind needs --train-text, such as a file of books")
-    scored = survey.measure(method, off_domain=away)  # pyright: ignore[reportArgumentType]
-    settle(conclude, survey, row, scored.against_dense(), scored)
 
 
 BITS_PER_BYTE = Row(
@@ -210,20 +147,6 @@ def versus(
     )
 
 
-def by_divergence(of: str, ending: str, first: Method, second: Method) -> Row:
-    """Control by KL, which is nearer to what GPTQ lessens than perplexity is."""
-    return Row(
-        f"{of.rstrip('abcde')}-{ending}",
-        of,
-        f"KL of {first} over that of {second}, geometric means",
-        GROWS,
-        "the second is better, however little",
-        (first, second),
-        Scored.divergence_against,
-        control=True,
-    )
-
-
 VERSUS = [
     versus("SV3b", "magnitude-over-wanda", LAYER, WANDA),
     versus("SV3c", "magnitude-over-sparsegpt", LAYER, SPARSEGPT),
@@ -231,10 +154,6 @@ VERSUS = [
     versus("SV4a", "model-over-layer", MODEL, LAYER, control=True),
     versus("SV5a", "2of4-over-unstructured", TWO_OF_FOUR, SPARSEGPT, control=True),
     versus("SV6b", "structured-over-unstructured", StructuredPruning(0.2), WandaPruning(0.2)),
-    versus("SV9a", "rtn-over-gptq-w4", RoundToNearest(4, GROUPS), GPTQ(4, GROUPS)),
-    versus("SV9b", "rtn-over-gptq-w3", RoundToNearest(3, GROUPS), GPTQ(3, GROUPS)),
-    by_divergence("SV9a", "kl-rtn-over-gptq-w4", RoundToNearest(4, GROUPS), GPTQ(4, GROUPS)),
-    by_divergence("SV9b", "kl-rtn-over-gptq-w3", RoundToNearest(3, GROUPS), GPTQ(3, GROUPS)),
     versus(
         "SV10a",
         "awq-over-mixed-w3",

@@ -18,6 +18,7 @@ __all__ = (
     "KRONY_PT",
     "LONG_CONTEXT",
     "PAPERS",
+    "REVISIONS",
     "SMALL_MODELS",
     "SURVEY",
     "Claim",
@@ -31,4 +32,6 @@ INSTRUMENTS = {
     "CHECKPOINT": "A user's checkpoint against the dense model that it was made from.",
 }
 """Instruments that measure the suite itself, and a user's checkpoint."""
-CLAIMS = {claim.id: claim for module in (long_context, krony, survey, small_models) for claim in module.CLAIMS}
+MODULES = (long_context, krony, survey, small_models)
+CLAIMS = {claim.id: claim for module in MODULES for claim in module.CLAIMS}
+REVISIONS = tuple(revision for module in MODULES for revision in module.REVISIONS)

@@ -45,6 +45,12 @@ UNCHANGED = Region(0.8, 1.25)
 GROWS = Region(low=1.0)
 GROWS_CLEARLY = Region(low=1.25)
 """Growth that leaves the equivalence band."""
+PER_DOUBLING = 1.25 ** (1 / 4)
+"""Growth per doubling of context that over four doublings, 128 to 2,048 tokens, comes to the equivalence band's end."""
+FLAT = Region(1 / PER_DOUBLING, PER_DOUBLING)
+"""Growth per doubling of context that counts as none."""
+GROWS_BEYOND_FLAT = Region(low=PER_DOUBLING)
+"""Growth per doubling of context that is clearly none of flat."""
 LINEAR = Region(0.8, 1.2)
 """An exponent that can be called 1."""
 

@@ -24,7 +24,7 @@ class RandomPruning(Method):
         check_fraction("sparsity", self.sparsity)
 
     def __str__(self) -> str:
-        return f"random-{self.sparsity:g}"
+        return f"random-{self.sparsity:g}" + (f"-seed-{self.seed}" if self.seed else "")
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> SimulatedLinear:
         """Layer with exactly `round(sparsity * d_out * d_in)` weights gone."""

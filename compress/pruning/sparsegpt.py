@@ -16,7 +16,7 @@ from compress.pruning.factor import damping_note, inverse_factor
 from compress.pruning.patterns import check_pattern, index_bits
 from compress.selection import check_fraction, removed_count, smallest
 from compress.size import Storage, element_bits, sparse_storage
-from compress.statistics import GramMatrix, Statistic
+from compress.statistics import GramMatrix, Statistic, first_token_name, gram_matrix
 
 
 class Pruned(NamedTuple):
@@ -123,6 +123,9 @@ class SparseGPT(Method):
     n_of_m: tuple[int, int] | None = None
     bits: int | None = None
     damping: float = 0.01
+    true_sequential: bool = False
+    first_token_weight: float = 1.0
+    """An extension: see `compress.statistics.gram_matrix`."""
     statistic: ClassVar[type[Statistic] | None] = GramMatrix
 
     def __post_init__(self) -> None:
@@ -130,10 +133,17 @@ class SparseGPT(Method):
         check_pattern(self.n_of_m, self.sparsity)
         if self.bits is not None:
             check_bits(self.bits)
+        self.measures()
+
+    def measures(self) -> type[GramMatrix]:
+        """Gram matrix with the weight of first tokens."""
+        return gram_matrix(self.first_token_weight)
 
     def __str__(self) -> str:
         pattern = "" if self.n_of_m is None else f"-{self.n_of_m[0]}of{self.n_of_m[1]}"
-        return f"sparsegpt-{self.sparsity:g}{pattern}{'' if self.bits is None else f'-w{self.bits}'}"
+        name = f"sparsegpt-{self.sparsity:g}{pattern}{'' if self.bits is None else f'-w{self.bits}'}"
+        parts = [name, "sequential" if self.true_sequential else "", first_token_name(self.first_token_weight)]
+        return "-".join(part for part in parts if part)
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str = "") -> SimulatedLinear:
         """Layer with fewer weights."""

@@ -16,7 +16,7 @@ from compress.pruning.factor import damping_note, inverse_factor
 from compress.quantization.column_rounding import ColumnRounding, Ranges
 from compress.quantization.grouping import PerGroup, PerRow, PerTensor
 from compress.size import Storage, element_bits
-from compress.statistics import GramMatrix, Statistic
+from compress.statistics import GramMatrix, Statistic, first_token_name, gram_matrix
 
 INDEX_BITS = 16
 """Bits of the number of a column's group, where the order of columns has mixed them."""
@@ -112,6 +112,9 @@ class GPTQ(Method):
     activation_order: bool = False
     ranges: Ranges = Ranges.FRESH
     activation_bits: int | None = None
+    true_sequential: bool = False
+    first_token_weight: float = 1.0
+    """An extension: see `compress.statistics.gram_matrix`."""
     statistic: ClassVar[type[Statistic] | None] = GramMatrix
 
     def __post_init__(self) -> None:
@@ -120,11 +123,17 @@ class GPTQ(Method):
             check_bits(self.activation_bits)
         if isinstance(self.grouping, PerTensor):
             raise ValueError("GPTQ has a grid for each row or group, not one for a whole weight")
+        self.measures()
+
+    def measures(self) -> type[GramMatrix]:
+        """Gram matrix with the weight of first tokens."""
+        return gram_matrix(self.first_token_weight)
 
     def __str__(self) -> str:
         width = f"w{self.bits}" + (f"a{self.activation_bits}" if self.activation_bits else "")
         parts = [f"gptq-{width}-{self.grouping}", "sym" if self.symmetric else ""]
         parts += ["actorder" if self.activation_order else "", self.ranges.value if self.ranges != Ranges.FRESH else ""]
+        parts += ["sequential" if self.true_sequential else "", first_token_name(self.first_token_weight)]
         return "-".join(part for part in parts if part)
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None, *, name: str = "") -> SimulatedLinear:

@@ -11,6 +11,7 @@ import lzma
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import torch
@@ -115,12 +116,14 @@ def split(
     scored_tokens: int,
     calibration_tokens: int,
     most_scored: int | None = None,
+    scored_after: str = "",
 ) -> Corpus:
     """Cut documents into a calibration part and a scored part with no document and no text in common.
 
-    Documents are taken in the order of their text's sha256, which no one chose. Those of at least
-    `scored_tokens` tokens are scored, up to `most_scored`; calibration takes from the rest, the shortest
-    first, until it has `calibration_tokens`, and from the end of the scored ones only if they do not suffice.
+    Documents are taken in the order of their text's sha256, which no one chose. Those of at least `scored_tokens`
+    tokens are scored, up to `most_scored`, from the first on whose sha256 is above `scored_after`. Calibration takes
+    from the rest, the shortest first, until it has `calibration_tokens`, and from the end of the scored ones only if
+    they do not suffice.
 
     Raises:
         InputError: no two documents are long enough, or nothing is left to calibrate on.
@@ -128,8 +131,12 @@ def split(
     unique = {_sha256(document): document for document in documents}
     tokenized = [(unique[key].title, _tokens(tokenizer, unique[key].text)) for key in sorted(unique)]
     lengths = [len(tokens) for _, tokens in tokenized]
-    long = [entry for entry in tokenized if len(entry[1]) >= scored_tokens]
-    short = sorted((entry for entry in tokenized if len(entry[1]) < scored_tokens), key=lambda entry: len(entry[1]))
+    scored = [
+        key > scored_after and len(tokens) >= scored_tokens
+        for key, (_, tokens) in zip(sorted(unique), tokenized, strict=True)
+    ]
+    long = list(compress(tokenized, scored))
+    short = sorted((entry for entry, own in zip(tokenized, scored, strict=True) if not own), key=lambda e: len(e[1]))
     if most_scored is not None:
         long, short = long[:most_scored], short + long[most_scored:]
     while sum(len(tokens) for _, tokens in short) < calibration_tokens and len(long) > 2:
@@ -163,16 +170,27 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:
     return torch.tensor(encoded["input_ids"], dtype=torch.long)
 
 
-def calibration_batches(corpus: Corpus, *, sequences: int, length: int, batch: int = 8) -> list[Tensor]:
+def calibration_batches(
+    corpus: Corpus, *, sequences: int, length: int, batch: int = 8, sample: int = 0
+) -> list[Tensor]:
     """Token batches `[batch, length]` cut without overlap from the calibration documents, joined in order.
 
+    Args:
+        corpus: whose calibration documents are read.
+        sequences: how many.
+        length: tokens of each.
+        batch: sequences at once.
+        sample: which of several samples; no two have a token in common.
+
     Raises:
-        InputError: the calibration documents hold fewer than `sequences * length` tokens.
+        InputError: the calibration documents hold too few tokens.
     """
-    joined = torch.cat(corpus.calibration)
-    if len(joined) < sequences * length:
+    joined, count = torch.cat(corpus.calibration), sequences * length
+    start = sample * count
+    if len(joined) < start + count:
+        several = f"{sample + 1} samples of " if sample else ""
         raise InputError(
-            f"calibration asks for {sequences} x {length} tokens and the text leaves {len(joined):,}; "
+            f"calibration asks for {several}{sequences} x {length} tokens and the text leaves {len(joined):,}; "
             "give more text, or lower --effort"
         )
-    return list(joined[: sequences * length].view(sequences, length).split(batch))
+    return list(joined[start : start + count].view(sequences, length).split(batch))

@@ -1,13 +1,15 @@
 """The walk over blocks: statistics of each layer's inputs, and outputs that are the model's own."""
 
+import copy
+
 import pytest
 import torch
 
-from compress.calibrate import block_inputs, calibrated, linear_layers, measuring
-from compress.statistics import GramMatrix, SquaredInputs
+from compress.calibrate import block_inputs, calibrated, linear_layers, measuring, reading_order
+from compress.statistics import GramMatrix, SquaredInputs, gram_matrix
 from models.load import find_blocks
 from tests.layers import hooks
-from tests.tiny_models import run
+from tests.tiny_models import run, tiny_llama
 
 
 def test_streaming_through_blocks_is_the_model_itself(tiny, tokens):
@@ -92,3 +94,51 @@ def test_a_cache_of_keys_and_values_is_not_filled_by_calibration(tiny, tokens):
     without = block_inputs(lambda batch: tiny(input_ids=batch, use_cache=False), blocks[0], [tokens])
     for _ in range(2):
         assert torch.equal(with_cache[0].through(blocks[0]).hidden, without[0].through(blocks[0]).hidden)
+
+
+def test_a_pass_reaches_layers_in_their_order_and_those_that_share_an_input_together(tokens):
+    model = tiny_llama()
+    block = find_blocks(model)[0]
+    stages = reading_order(block, block_inputs(run(model), block, [tokens])[0])
+    attention = [f"self_attn.{name}_proj" for name in "qkv"]
+    assert stages == [attention, ["self_attn.o_proj"], ["mlp.gate_proj", "mlp.up_proj"], ["mlp.down_proj"]]
+    assert not hooks(model)
+
+
+def test_in_order_a_layer_is_measured_on_what_was_made_of_those_before_it(tiny, tokens):
+    """Against whole passes through a model whose earlier layers are gone, layer group by layer group."""
+    reference = copy.deepcopy(tiny)
+    blocks, theirs = find_blocks(tiny), find_blocks(reference)
+    inputs = block_inputs(run(tiny), blocks[0], tokens.split(2))
+    with torch.no_grad():
+        for index, statistics in calibrated(blocks, inputs, GramMatrix, in_order=True):
+            own = {name: theirs[index].get_submodule(name) for name in statistics}
+            with measuring(own, GramMatrix) as expected:
+                for part in tokens.split(2):
+                    run(reference)(part)
+            for name, layer in own.items():
+                torch.testing.assert_close(statistics[name].sum, expected[name].sum, rtol=0, atol=0)
+                for each in (layer, blocks[index].get_submodule(name)):
+                    each.weight.mul_(0.5)
+
+
+def test_first_tokens_are_told_where_a_layer_is_handed_all_tokens_in_one_row(tiny, tokens):
+    """OPT's networks are; the others' are handed sequences. Against inputs that were recorded."""
+    block, seen = find_blocks(tiny)[0], {}
+    for name, layer in linear_layers(block).items():
+        layer.register_forward_pre_hook(lambda _l, args, name=name: seen.update({name: args[0].view(4, 16, -1)}))
+    inputs = block_inputs(run(tiny), block, [tokens])
+    _, measured = next(calibrated([block], inputs, gram_matrix(9.0)))
+    for name, statistic in measured.items():
+        weights = torch.ones(tokens.shape, dtype=torch.float64)
+        weights[:, 0] = 9
+        own = seen[name].double()
+        expected = torch.einsum("bt,bti,btj->ij", weights, own, own)
+        torch.testing.assert_close(statistic.sum, expected, rtol=1e-5, atol=1e-5)  # products in float32
+
+
+def test_in_order_every_layer_comes_once(tiny, tokens):
+    blocks = find_blocks(tiny)
+    inputs = block_inputs(run(tiny), blocks[0], [tokens])
+    names = [(index, name) for index, own in calibrated(blocks, inputs, SquaredInputs, in_order=True) for name in own]
+    assert sorted(names) == sorted((i, name) for i, block in enumerate(blocks) for name in linear_layers(block))

@@ -30,6 +30,21 @@ class Claim:
     """True if the suite has rows for it."""
 
 
+@dataclass(frozen=True)
+class Revision:
+    """A region or statistic that was changed after results under the old one had been seen."""
+
+    of: str
+    """Claims or parts, such as LC1, LC3–LC6."""
+    version: str
+    """Version of the suite since when the new one holds."""
+    old: str
+    new: str
+    why: str
+    fresh: str
+    """What the new one is judged on that was never scored under the old."""
+
+
 def claim(paper: Paper, identifier: str, place: str, text: str, *, built: bool = True, **parts: str) -> Claim:
     """Claim with its parts by letter; one without parts is its own part a."""
     return Claim(identifier, paper, place, text, parts or {"a": text}, built)

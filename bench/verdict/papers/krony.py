@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.verdict.papers.claim import Paper, claim
+from bench.verdict.papers.claim import Paper, Revision, claim
 
 KRONY_PT = Paper("krony", "Kronecker Products and GPT2 (Krony-PT)", "GPT-2 124M, OpenWebText")
 
@@ -76,3 +76,4 @@ CLAIMS = (
         built=False,
     ),
 )
+REVISIONS: tuple[Revision, ...] = ()

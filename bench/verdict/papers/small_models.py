@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.verdict.papers.claim import Paper, claim
+from bench.verdict.papers.claim import Paper, Revision, claim
 
 SMALL_MODELS = Paper("small_models", "Exploring the Limits of Small Language Models", "T5 Tiny to Base, C4, GLUE MNLI")
 
@@ -67,3 +67,4 @@ CLAIMS = (
         built=False,
     ),
 )
+REVISIONS: tuple[Revision, ...] = ()

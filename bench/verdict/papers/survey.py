@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.verdict.papers.claim import Paper, claim
+from bench.verdict.papers.claim import Paper, Revision, claim
 
 SURVEY = Paper(
     "survey", "A Brief Survey of Model Compression in Language Models", "OPT-125M and the surveyed papers' models"
@@ -135,3 +135,4 @@ CLAIMS = (
         SURVEY, "SV23", "OBD, OBS, OBC", "Second-order saliencies rank weights better than magnitude does.", built=False
     ),
 )
+REVISIONS: tuple[Revision, ...] = ()
