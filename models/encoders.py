@@ -22,8 +22,11 @@ from models.data.assets import fetch_together
 from models.data.encoder_files import MINILM, mpnet_folder
 from models.errors import InputError
 
-PAD, CLS, SEP = 0, 101, 102
-"""MiniLM's tokens of padding, and of a text's start and end."""
+PAD, CLS, SEP, MASK = 0, 101, 102, 103
+"""MiniLM's tokens of padding, of a text's start and end, and of a masked word."""
+TOGETHER = 8
+"""Texts that go through an encoder at once."""
+Encoder = BertModel | MPNetModel
 
 
 def tokenize(texts: Iterable[str], length: int) -> Tensor:
@@ -38,34 +41,44 @@ class Classified(NamedTuple):
     """Output of a classifier."""
 
     logits: Tensor
-    """`[batch, classes]`."""
+    """One row a text, `[batch, classes]`."""
     states: Tensor
-    """First token's state after every layer, `[batch, layers, width]`; no layers where they were not asked for."""
+    """State that stands for each text after every layer, `[batch, layers, width]`; empty where it was not asked for."""
 
 
 class EncoderClassifier(nn.Module):
-    """Transformer encoder with a linear layer on the last state of its first token, as BERT is fine-tuned."""
+    """Transformer encoder with a linear layer on the state of a text's first token, as BERT is fine-tuned.
 
-    def __init__(self, encoder: nn.Module, classes: int, *, dropout: float = 0.1) -> None:
+    Sentence encoders are trained to be read by the mean of their states; with `mean` the layer reads that.
+    """
+
+    def __init__(self, encoder: Encoder, classes: int, *, mean: bool = False, dropout: float = 0.1) -> None:
         super().__init__()
-        self.encoder, self.dropout = encoder, nn.Dropout(dropout)
-        self.head = nn.Linear(encoder.config.hidden_size, classes)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+        self.encoder, self.mean, self.dropout = encoder, mean, nn.Dropout(dropout)
+        self.head = nn.Linear(encoder.config.hidden_size, classes)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, tokens: Tensor, *, states: bool = False) -> Classified:
-        """Logits of tokens `[batch, length]`, and the first token's states after every layer where they are wanted."""
-        tokens = trimmed(tokens)
-        out = self.encoder(
-            input_ids=self._own(tokens), attention_mask=(tokens != PAD).long(), output_hidden_states=states
-        )
-        first = out.last_hidden_state[:, 0]
-        layers = torch.stack([layer[:, 0] for layer in out.hidden_states[1:]], 1) if states else first[:, None][:, :0]
-        return Classified(self.head(self.dropout(first)), layers)
+        """Logits of tokens `[batch, length]`, and the states that are read after every layer where they are wanted.
 
-    def _own(self, tokens: Tensor) -> Tensor:
-        """Tokens in the encoder's own vocabulary."""
-        return mpnet_tokens(tokens) if isinstance(self.encoder, MPNetModel) else tokens
+        Texts of like length go through the encoder together: short ones would else be mostly padding.
+        """
+        order = (tokens != PAD).sum(1).argsort()
+        read = torch.cat([self.read(trimmed(tokens[part]), states=states) for part in order.split(TOGETHER)])
+        read = read[order.argsort()]
+        return Classified(self.head(self.dropout(read[:, -1])), read if states else read[:, :0])
+
+    def read(self, tokens: Tensor, *, states: bool) -> Tensor:
+        """State that stands for each text, after the last layer or after every one: `[batch, layers, width]`."""
+        known = tokens != PAD
+        own = mpnet_tokens(tokens) if isinstance(self.encoder, MPNetModel) else tokens
+        out = self.encoder(input_ids=own, attention_mask=known.long(), output_hidden_states=states)
+        layers = out.hidden_states[1:] if states else [out.last_hidden_state]
+        if not self.mean:
+            return torch.stack([layer[:, 0] for layer in layers], 1)
+        share = known / known.sum(1, keepdim=True)
+        return torch.stack([(layer * share[..., None]).sum(1) for layer in layers], 1)
 
 
 def trimmed(tokens: Tensor) -> Tensor:
@@ -85,10 +98,11 @@ def mpnet_tokens(tokens: Tensor) -> Tensor:
 def minilm(layers: int | None = None) -> BertModel:
     """MiniLM's encoder, or its first layers alone, as Sun et al. 2019 (§4.1) start their students.
 
-    Attention has no dropout: it would send a CPU down a slow path.
+    Raises:
+        InputError: it has not so many layers.
     """
     weights, config, _ = fetch_together(MINILM)
-    own = BertConfig(**_json(config) | {"attention_probs_dropout_prob": 0.0})
+    own = BertConfig(**_settings(config))
     count = own.num_hidden_layers
     if layers is not None and not 1 <= layers <= count:
         raise InputError(f"MiniLM has {count} layers and {layers} were asked for; give 1 to {count}")
@@ -101,15 +115,14 @@ def minilm(layers: int | None = None) -> BertModel:
 def mpnet() -> MPNetModel:
     """MPNet's encoder."""
     folder = mpnet_folder()
-    model = MPNetModel(
-        MPNetConfig(**_json(folder / "config.json") | {"attention_probs_dropout_prob": 0.0}), add_pooling_layer=False
-    )
+    model = MPNetModel(MPNetConfig(**_settings(folder / "config.json")), add_pooling_layer=False)
     _fill(model, folder / "model.safetensors", "MPNet")
     return model
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _settings(path: Path) -> dict[str, Any]:
+    """Sizes of an encoder; its attention has no dropout, which would send a CPU down a slow path."""
+    return {**json.loads(path.read_text(encoding="utf-8")), "attention_probs_dropout_prob": 0.0}
 
 
 def _fill(model: nn.Module, weights: Path, name: str, left_out: Sequence[str] = ()) -> None:
