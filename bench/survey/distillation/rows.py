@@ -112,10 +112,12 @@ def settle_drop(conclude: Conclude, lab: Distillation, row: Row) -> None:
     That is the second student, or its teacher where there is none.
     """
     taught = _taught(row)
-    losses = [drops(*(lab.scored(each.student(lab), part=part) for part in PARTS)) for each in taught]
-    if len(taught) == 1:
-        losses.append(drops(*(lab.teacher_scored(part=part) for part in PARTS)))
-    settle(conclude, lab, row, contrast(losses, [1, -1]), taught, part="shifted")
+    own, *other = (drops(*(lab.scored(each.student(lab), part=part) for part in PARTS)) for each in taught)
+    if other:
+        interval = contrast([own - other[0]], [1])
+    else:
+        interval = contrast([own, drops(*(lab.teacher_scored(part=part) for part in PARTS))], [1, -1])
+    settle(conclude, lab, row, interval, taught, part="shifted")
 
 
 def settle(
@@ -151,7 +153,9 @@ def _shown(test: Array, shifted: Array) -> dict:
 
 
 def _ahead(lab: Distillation, taught: list[Taught]) -> Interval:
-    return contrast([lab.accuracy(each.student(lab)) for each in taught], [1, -1])
+    """Points of the first over the second, seed by seed: both start from the same weights and read in one order."""
+    first, second = (lab.accuracy(each.student(lab)) for each in taught)
+    return contrast([first - second], [1])
 
 
 def _taught(row: Row) -> list[Taught]:
