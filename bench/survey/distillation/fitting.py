@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -22,7 +23,7 @@ def logits_of(model: nn.Module, tokens: Tensor, device: str) -> Tensor:
 
 
 def correct(model: nn.Module, part: Part, device: str) -> Tensor:
-    """Which texts a classifier answers right, `[texts]`."""
+    """Texts that a classifier answers right, true or false, `[texts]`."""
     return logits_of(model, part.tokens, device).argmax(1) == part.labels
 
 
@@ -60,6 +61,7 @@ def fit(
     evaluations: int,
     seed: int,
     device: str,
+    advance: Callable[[int], None],
 ) -> float:
     """Train a model in place and leave it with its best weights; gives the share of held-out examples it has right.
 
@@ -72,8 +74,14 @@ def fit(
         evaluations: number of times that the model is scored.
         seed: of the order of the rows and of dropout.
         device: cpu or cuda.
+        advance: told of every step.
     """
     best = Best(model, held_out, max(1, training.steps // evaluations), device)
-    train(model, rows, replace(training, seed=seed), loss=loss, device=device, watch=best.watch)
+
+    def watch(tokens: int, value: float) -> None:
+        best.watch(tokens, value)
+        advance(1)
+
+    train(model, rows, replace(training, seed=seed), loss=loss, device=device, watch=watch)
     best.restore()
     return best.score

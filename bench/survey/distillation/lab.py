@@ -147,7 +147,7 @@ class Distillation(Instrument):
     def _measure(self, student: Student, seed: int, score: bool) -> Arrays:
         model, device = self._built(student.kind, seed), self.session.settings.device
         how = getattr(self.settings, student.kind.replace("-", "_"))
-        with self.session.progress.variant(f"{student.kind}, seed {seed}", how.steps):
+        with self.session.progress.variant(f"{student.kind}, seed {seed}", how.steps) as advance:
             held_out = fit(
                 model,
                 self.tables.rows(more=student.lesson.augmented),
@@ -157,6 +157,7 @@ class Distillation(Instrument):
                 evaluations=self.settings.evaluations,
                 seed=seed,
                 device=device,
+                advance=advance,
             )
         about = {"held_out": np.array(held_out), "parameters": np.array(sum(p.numel() for p in model.parameters()))}
         parts = {name: correct(model, getattr(self.tables, name), device) for name in ("test", "shifted") if score}

@@ -1,4 +1,4 @@
-"""What a student is trained on: labels, a teacher's logits, its hidden states, or a mixture."""
+"""Lessons of a student and their losses: labels, a teacher's logits, its hidden states, or a mixture."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Teachers:
         return self.tables.labels.to(self.session.settings.device)
 
     def correct(self, number: int) -> dict[str, Tensor]:
-        """Which scored texts a fine-tuned MiniLM has right."""
+        """Scored texts that a fine-tuned MiniLM has right, true or false, by distribution."""
         model, device = self.fine_tuned(number), self.session.settings.device
         return {name: correct(model, getattr(self.tables, name), device) for name in ("test", "shifted")}
 

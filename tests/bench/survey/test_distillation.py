@@ -182,6 +182,7 @@ def test_drops_are_points_lost_on_the_other_distribution():
     ("teacher", "student", "said"), [(82, 75, ""), (79, 75, "4.0 points ahead"), (99, 75, "99.0 %")]
 )
 def test_a_teacher_must_be_ahead_and_not_perfect(lab, monkeypatch, teacher, student, said):
+    monkeypatch.setattr(lab, "_teacher", lambda _number: {"floor": np.array(0.5)})
     monkeypatch.setattr(lab, "teacher_accuracy", lambda **_part: np.array([float(teacher)]))
     monkeypatch.setattr(lab, "accuracy", lambda *_student, **_part: np.array([float(student)]))
     reason = doubt(lab, {ENCODER})
