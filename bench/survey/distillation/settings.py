@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from models.training.train import Training
 
@@ -51,6 +52,11 @@ class DistillationSettings:
     """Weights of the hidden states that are tried; the paper's range is 10 to 1000 (Sun et al. 2019, §4.2)."""
     larger: bool = True
     """Whether MPNet teaches too; it takes 440 MB and minutes to read the texts."""
+
+    def decisive(self) -> dict[str, Any]:
+        """Settings that decide what one student is; how many there are, and what is tried, is no part of it."""
+        counts = {"seeds", "ensemble", "choosing_seeds", "alphas", "temperatures", "betas", "larger"}
+        return {name: value for name, value in asdict(self).items() if name not in counts}
 
 
 def training(steps: int, learning_rate: float, *, batch: int = 32) -> Training:

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
+from bench.measure.instrument import plain
 from bench.survey.distillation import lab as labs
 from bench.survey.distillation import tables, teachers
 from bench.survey.distillation.fitting import Best, logits_of
@@ -187,3 +188,12 @@ def test_a_teacher_must_be_ahead_and_not_perfect(lab, monkeypatch, teacher, stud
     monkeypatch.setattr(lab, "accuracy", lambda *_student, **_part: np.array([float(student)]))
     reason = doubt(lab, {ENCODER})
     assert said in reason and bool(reason) == bool(said)
+
+
+def test_more_seeds_leave_those_that_are_on_record(lab):
+    lab.scored(Student(BILSTM))
+    before = set(lab.session.store._here)
+    lab.settings = replace(QUICK, seeds=QUICK.seeds + 1)
+    lab.scored(Student(BILSTM))
+    assert [key.rpartition(" ")[2] for key in set(lab.session.store._here) - before] == [str(QUICK.seeds)]
+    assert all(lab.session.store._here[key].settings == plain(lab.settings) for key in before)
