@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -54,7 +56,7 @@ class Teachers:
                 how,
                 loss=LessonLoss(Lesson(), self._labels()),
                 device=self.session.settings.device,
-                folder=self._kept(f"{name} checkpoints"),
+                folder=self.folder / name,
                 save_every=SAVE_EVERY,
                 watch=lambda _tokens, _loss: advance(1),
             )
@@ -116,27 +118,19 @@ class Teachers:
         return {name: head(states / scale) for name, states in read.items()}
 
     def _tensors(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        path = self._kept(name).with_suffix(".safetensors")
+        path = self.folder / f"{name}.safetensors"
         if not path.is_file():
             with written_aside(path) as beside:
                 save_file({key: value.contiguous() for key, value in make().items()}, beside)
         return load_file(path)
 
-    def _kept(self, name: str) -> Any:
-        """Place of what is kept of a teacher, by all that decides it."""
-        s = self.settings
-        decides = (
-            s.teaching,
-            s.teacher_layers,
-            s.length,
-            s.test,
-            s.held_out,
-            s.most,
-            s.copies,
-            self.session.settings.seed,
-        )
+    @cached_property
+    def folder(self) -> Path:
+        """Folder of what is kept of all teachers of the task, by all that decides them."""
+        s, seed = self.settings, self.session.settings.seed
+        decides = (s.teaching, s.teacher_layers, s.length, s.test, s.held_out, s.most, s.copies, seed)
         code = (Teachers.fine_tuned, Teachers.read_by_mpnet, said)
-        return self.session.kept("teachers", f"{name} {self.task} {decides}", *code)
+        return self.session.kept("teachers", f"{self.task} {decides}", *code)
 
 
 @torch.no_grad()
