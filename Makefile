@@ -1,12 +1,17 @@
 # make bench: measure the claims into reports/local/.   make test: the suite's own tests.
-# Both do all their set-up on a fresh machine and nothing twice.
+# make gpu: check a GPU, measure on it for BUDGET and pack what came of it.   make gpu-bundle: what to carry to a
+# machine without a package index (bench/gpu/README.md). All do their set-up on a fresh machine and nothing twice.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BUDGET ?= 50m
+BUNDLE := build/gpu-bundle
+OPENED := $(BUNDLE)/open/.ready
+ASSUME ?= torch,numpy,transformers
 
-.PHONY: bench test quick lint clean
+.PHONY: bench test quick lint clean gpu gpu-bundle
 
 bench: $(READY)
 	$(BIN)/python -m pytest bench
@@ -16,6 +21,12 @@ quick: $(READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist worksteal
+
+gpu: $(if $(wildcard $(BUNDLE)/manifest.json),$(OPENED),$(READY))
+	$(BIN)/python -m bench.gpu --budget=$(BUDGET)
+
+gpu-bundle: $(READY)
+	$(BIN)/python -m bench.gpu.bundle --assume=$(ASSUME) --into=$(BUNDLE)
 
 lint: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[lint]'
@@ -27,6 +38,14 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -e .
 	touch $(READY)
+
+# From what was carried over, without a package index; the rest is what the machine itself has.
+$(OPENED): $(BUNDLE)/manifest.json pyproject.toml
+	$(PYTHON) -m bench.gpu.parts $(BUNDLE) $(BUNDLE)/open
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(BIN)/python -m pip install --quiet --no-index --find-links=$(BUNDLE)/open/wheels "setuptools>=77"
+	$(BIN)/python -m pip install --quiet --no-index --find-links=$(BUNDLE)/open/wheels --no-build-isolation -e .
+	touch $(READY) $(OPENED)
 
 clean:
 	rm -rf $(VENV) build *.egg-info

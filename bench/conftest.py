@@ -16,6 +16,7 @@ from bench.options import folders, settings
 from bench.outcomes import EVIDENCE, finish
 from bench.plugin import PROGRESS, RECORDER
 from bench.record import known_evidence
+from bench.scales import device_of_worker
 from bench.verdict.conclude import MORE_DOCUMENTS, by_arithmetic, concluded
 from bench.verdict.documents import Interval
 from bench.verdict.evidence import Origin, Result
@@ -70,10 +71,11 @@ def _session(config: pytest.Config, scale: str, standing: Result | None) -> Sess
     chosen, place = settings(config, scale), folders(config, scale)
     large = place.run / "measurements"
     if standing is not None and place.record is not None:
-        chosen = replace(at(scale, standing.effort), model=chosen.model, text=chosen.text)
+        chosen = replace(at(scale, standing.effort), model=chosen.model, text=chosen.text, train_text=chosen.train_text)
         return Session(chosen, Store(known_evidence(config, place.record).variants), progress, large)
     if chosen.device.startswith("cuda") and not config.getoption("device"):
         _skip_without_cuda(chosen.scale)
+        chosen = replace(chosen, device=_device(config, chosen.device))
     resume = bool(config.getoption("resume"))
     known = known_evidence(config, place.run).variants if resume else {}
     store = Store(known, lambda entry: config.stash[RECORDER].add(place, entry))
@@ -89,10 +91,18 @@ def _skip_without_cuda(scale: str) -> None:
     import torch  # noqa: PLC0415 - asked by the GPU scale only
 
     if not torch.cuda.is_available():
+        how = "-m gpu" if scale == "gpu" else "--scale=paper"
         pytest.skip(
-            f"the {scale} scale needs a CUDA GPU and this machine has none; where there is one, run: "
-            "pytest bench -m gpu"
+            f"the {scale} scale needs a CUDA GPU and this machine has none; where there is one, run: pytest bench {how}"
         )
+
+
+def _device(config: pytest.Config, device: str) -> str:
+    """GPU of this process: of several workers each has its own."""
+    import torch  # noqa: PLC0415 - asked by scales that have a GPU
+
+    worker = getattr(config, "workerinput", {}).get("workerid", "")
+    return device_of_worker(device, worker, torch.cuda.device_count())
 
 
 @pytest.fixture

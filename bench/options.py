@@ -10,7 +10,8 @@ import pytest
 
 from bench.measure.settings import PAPER_GPT2, PAPER_MODEL, PAPER_OPT, SCALES, Settings
 from bench.verdict.evidence import FILE
-from models.load import EMBEDDED
+from models.device import DTYPES
+from models.sources import EMBEDDED
 
 THROWAWAY = pytest.StashKey[tempfile.TemporaryDirectory]()
 
@@ -39,6 +40,13 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--peer", help="folder or hub id of the distilled peer, for --scale=paper; distilgpt2 by default")
     group.addoption("--contexts", help="left-context lengths in tokens, such as 128,512,2048")
     group.addoption("--device", help="cpu, cuda or cuda:1; by default the scale's own")
+    group.addoption(
+        "--dtype",
+        choices=DTYPES,
+        default=DTYPES[0],
+        help="format that models compute in; bfloat16 is judged only above what its own rounding does",
+    )
+    group.addoption("--gpu-memory", type=float, help="gigabytes of a GPU that the run plans with; by default 40")
     group.addoption("--report-dir", type=Path, help="where evidence and pages go; by default reports/local/NAME")
     group.addoption(
         "--resume",
@@ -50,6 +58,7 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="write to the committed record under reports/; a row of lower effort never replaces one of higher",
     )
+    group.addoption("--time-budget", help="run what fits in a time such as 90m, 2h or 1h30m, and say what it left out")
     group.addoption("--claims", help="just these claims or parts of claims, such as LC3,KP1a")
 
 
@@ -69,6 +78,8 @@ def settings(config: pytest.Config, scale: str) -> Settings:
         model=model or chosen.model,
         text=text,
         device=device or chosen.device,
+        dtype=str(config.getoption("dtype")),
+        gpu_memory=config.getoption("gpu_memory") or chosen.gpu_memory,
         train_text=config.getoption("train_text"),
         data_dir=config.getoption("data_dir"),
         peer=config.getoption("peer") or chosen.peer,
@@ -90,6 +101,9 @@ def _check(config: pytest.Config) -> None:
         path = config.getoption(name)
         if path is not None and not path.exists():
             raise pytest.UsageError(f"--{name.replace('_', '-')} names {path}, which does not exist")
+    planned = config.getoption("gpu_memory")
+    if planned is not None and not 0 < planned < float("inf"):
+        raise pytest.UsageError(f"--gpu-memory is {planned:g}; give gigabytes above 0, such as 24")
     if config.getoption("record") and (config.getoption("report_dir") or config.getoption("effort") == "quick"):
         raise pytest.UsageError("--record writes to reports/, and nothing of quick effort; leave the other option out")
     if config.getoption("record") and compressed:
@@ -131,6 +145,7 @@ def folders(config: pytest.Config, scale: str) -> Folders:
     """
     chosen = settings(config, scale)
     name = Path(chosen.compressed or chosen.model).name if _own(chosen) else scale
+    name += "" if chosen.dtype == DTYPES[0] else f"-{chosen.dtype}"
     record = config.rootpath / "reports" / name
     kept = record if (record / FILE).is_file() and not chosen.compressed else None
     if (asked := config.getoption("report_dir")) is not None:

@@ -7,6 +7,7 @@ import pytest
 from bench.measure.settings import SCALES
 from bench.options import folders
 from bench.record import row_of
+from bench.verdict.entries import within
 from bench.verdict.evidence import EFFORTS, Result
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
@@ -33,7 +34,7 @@ def finish(config: pytest.Config, result: Result) -> None:
         if verdict is Verdict.NOT_REPRODUCED:
             pytest.xfail("not reproduced at quick effort, which decides nothing")
         return
-    if record is not None and (record.verdict == result.verdict or _within(record, result)):
+    if record is not None and (record.verdict == result.verdict or within(record, result)):
         if verdict is Verdict.NOT_REPRODUCED:
             pytest.xfail(f"not reproduced; on record: {record.verdict}")
     elif result.machine and (record is None or record.machine != result.machine):
@@ -55,13 +56,6 @@ def _expected(config: pytest.Config, result: Result) -> Result | None:
     same = (record.model_sha256, record.text_sha256) == (result.model_sha256, result.text_sha256)
     enough = EFFORTS.index(record.effort or "normal") >= EFFORTS.index(result.effort or "normal")
     return record if same and enough else None
-
-
-def _within(record: Result, result: Result) -> bool:
-    """Test that the new estimate lies in the recorded interval, whose open ends are None."""
-    if result.value is None or record.value is None:
-        return False
-    return (record.low is None or record.low <= result.value) and (record.high is None or result.value <= record.high)
 
 
 def recorded(config: pytest.Config, row: Row, scale: str) -> Result | None:

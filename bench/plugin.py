@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from bench import select, terminal
+from bench import plan, scales, select, terminal
 from bench.measure.progress import SessionProgress
 from bench.measure.settings import SCALES
 from bench.measure.stale import stale_rows
@@ -20,6 +21,7 @@ from bench.verdict.conclude import not_run
 from bench.verdict.evidence import Result, compact, read
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
+from models.device import broken, out_of_memory
 from models.errors import InputError
 
 RECORDER = pytest.StashKey[Recorder]()
@@ -32,7 +34,9 @@ MARKERS = (
     "paper: needs the papers' own models and data; runs with --scale=paper",
     "checkpoint: judges what --compressed names; nothing else runs with that option",
     "slow: takes longer than the rest of tests/ together",
-    "cost(seconds): what a test is estimated to take, so that cheap ones come first",
+    "cost(seconds, embedded=, gpu=, of=, fixture=, shared=): seconds of a test; of each contestant of a class; once "
+    "for all rows, of what a fixture makes or a name stands for. Three numbers are of quick, normal and thorough",
+    "leads: what much rests on; runs before what costs more than a moment",
 )
 
 
@@ -51,6 +55,19 @@ def pytest_configure(config: pytest.Config) -> None:
     settings(config, "embedded")  # a bad option is named before anything starts
     if wanted := config.getoption("claims"):
         select.wanted_ids(wanted)
+    plan.check(config)
+    _check_workers(config)
+
+
+def _check_workers(config: pytest.Config) -> None:
+    """Refuse more workers than GPUs, where GPUs are asked for."""
+    workers = len(config.getoption("tx", None) or ())
+    if workers < 2 or scales.shown(config.option.markexpr, config.option.scale) == "embedded":
+        return
+    import torch  # noqa: PLC0415 - asked of GPUs only
+
+    if not config.getoption("device"):
+        scales.refuse_more_workers_than_gpus(workers, torch.cuda.device_count())
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -64,26 +81,32 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_report_header(config: pytest.Config) -> str:
     """Name what is measured and how thoroughly."""
     options = config.option
-    scale = "gpu" if config.getoption("markexpr") == "gpu" else options.scale
+    scale = scales.shown(options.markexpr, options.scale)
     return f"compression claims: scale {scale}, effort {options.effort}, model {options.model or 'embedded'}"
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the GPU scale to `-m gpu`, the papers' models to `--scale=paper`; cheap claims first."""
-    scales = ["gpu"] if not config.getoption("markexpr") else []
-    scales += ["paper"] if config.getoption("scale") != "paper" else []
-    others = [item for item in items if any(item.get_closest_marker(scale) for scale in scales)]
+    """Leave the GPU scale to `-m gpu`, the papers' models to `--scale=paper`; then order, and keep to a budget."""
+    away = ["gpu"] if not scales.asks_for_gpu(config.option.markexpr) else []
+    away += ["paper"] if config.getoption("scale") != "paper" else []
+    others = [item for item in items if any(item.get_closest_marker(scale) for scale in away)]
     judging = bool(config.getoption("compressed"))
     others += [i for i in items if i not in others and bool(i.get_closest_marker("checkpoint")) is not judging]
     kept = [item for item in items if item not in others]
     if (wanted := config.getoption("claims")) is not None:
         kept, dropped = select.selected(kept, wanted)
         others += dropped
-    if others:
+    items[:] = plan.planned(config, kept)
+    taken = set(items)
+    if others := [*others, *(item for item in kept if item not in taken)]:
         config.hook.pytest_deselected(items=others)
-    # Times of speed are no verdicts, and come after them.
-    items[:] = sorted(select.ordered(kept), key=lambda item: item.get_closest_marker("claim") is None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what no longer fits in the time budget, before anything is made for it."""
+    plan.leave_out(item)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -93,9 +116,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     A row whose variants on record are not those that the code now asks for cannot be derived; it is shown as it is.
     """
     try:
-        return (yield)
-    except InputError as error:
-        pytest.fail(str(error), pytrace=False)
+        with _in_one_sentence():
+            return (yield)
     except NotOnRecord as error:
         pytest.skip(str(error))
 
@@ -103,10 +125,23 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: object, request: object) -> Generator[None, object, object]:
     """Let bad input that shows in a fixture fail its test with one sentence too."""
-    try:
+    with _in_one_sentence():
         return (yield)
+
+
+@contextmanager
+def _in_one_sentence() -> Generator[None, None, None]:
+    """Fail on bad input and on a full GPU, and end the session where the GPU failed, without a traceback."""
+    try:
+        yield
     except InputError as error:
         pytest.fail(str(error), pytrace=False)
+    except RuntimeError as error:
+        if reason := out_of_memory(error):
+            pytest.fail(reason, pytrace=False)
+        if reason := broken(error):
+            pytest.exit(reason, returncode=pytest.ExitCode.INTERRUPTED)
+        raise
 
 
 @pytest.hookimpl(wrapper=True)

@@ -28,6 +28,7 @@ OPTIONS = (
     "text",
     "contexts",
     "device",
+    "dtype",
     "keyword",
     "markexpr",
     "claims",
@@ -85,7 +86,6 @@ def run_header(options: dict[str, str]) -> dict[str, Any]:
     import torch  # noqa: PLC0415 - a run that measures nothing needs none of it
 
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-    cuda = torch.cuda.is_available()
     return {
         "run": f"{now} {os.getpid()}",
         "format": FORMAT,
@@ -94,8 +94,8 @@ def run_header(options: dict[str, str]) -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
-        "gpu": torch.cuda.get_device_name() if cuda else None,
-        "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_initialized() else None,
+        "float32_products": torch.get_float32_matmul_precision(),
         "commit": _commit(),
         "options": options,
     }

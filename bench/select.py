@@ -1,8 +1,8 @@
-"""Selection and order of the session's items: which claims, cheap ones first, instruments before what rests on them."""
+"""Selection and order of the session's items: which claims, and what comes before what."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,9 +12,7 @@ import pytest
 from bench.verdict.claims import CLAIMS, INSTRUMENTS
 
 COST_CLASSES = (1.0, 10.0, 60.0, 300.0)
-"""Seconds at which a class of cost ends and the next begins."""
-SECONDS = pytest.StashKey[float]()
-"""Seconds that an item is estimated to take, where the session knows better than its marker `cost(seconds)`."""
+"""Seconds up to which a class of cost goes; the first is what takes a moment."""
 LISTING = "pytest bench --claims=list"
 
 
@@ -92,33 +90,45 @@ def _names(item: pytest.Item) -> set[str]:
     return names
 
 
-def estimated_seconds(item: pytest.Item) -> float:
-    """Seconds that an item is estimated to take: of its stash, else of its marker `cost(seconds)`, else one."""
-    marker = item.get_closest_marker("cost")
-    return item.stash.get(SECONDS, float(marker.args[0]) if marker else 1.0)
-
-
 def ordered(
-    items: Sequence[pytest.Item], cost: Callable[[pytest.Item], float] = estimated_seconds
+    items: Sequence[pytest.Item],
+    cost: Callable[[pytest.Item], float],
+    decided: Callable[[pytest.Item], bool] = lambda _item: False,
 ) -> list[pytest.Item]:
-    """Items by class of cost, so that the first verdicts stand within minutes and the dear ones come last.
+    """Items in one order for all scales, so that the first verdicts stand at once and the dear ones come last.
 
-    Inside a class those of one folder stay together and an instrument's own rows lead. A claim is as dear as the
-    instruments that it rests on: rows of the same folder whose fixtures it asks for, but for those that all ask for.
+    What takes a moment comes first. Then come rows that much rests on (mark `leads`), their instruments before the
+    rest, and then the others by class of cost, in which models that are trained come last; inside a class rows that
+    are undecided on record lead. Those of one folder stay together and an instrument's own rows lead. A claim is as
+    dear as the instruments that it rests on: rows of the same folder whose fixtures it asks for, but for those that
+    all ask for. Times of speed are no verdicts, and come after them.
+
+    Args:
+        items: what was collected.
+        cost: seconds of an item by itself, with all that it needs.
+        decided: True for an item whose row has a verdict on record.
     """
     common = _common_fixtures(items)
     places = {folder: place for place, folder in enumerate(dict.fromkeys(item.path.parent for item in items))}
-    dear = {item: bisect_right(COST_CLASSES, cost(item)) for item in items}
+    dear = {item: bisect_left(COST_CLASSES, cost(item)) for item in items}
     instruments = [item for item in items if "INSTRUMENT" in _of(item)]
     needs = {item: _fixtures(item) - common[item.path.parent] for item in instruments}
 
-    def key(item: pytest.Item) -> tuple[int, int, bool]:
-        place = places[item.path.parent]
-        if item in needs:
-            return dear[item], place, False
-        under = [i for i in instruments if i.path.parent == item.path.parent and needs[i] <= _fixtures(item)]
-        rests = under if _of(item) else []
-        return max([dear[item], *(dear[instrument] for instrument in rests)]), place, True
+    def rests_on(item: pytest.Item) -> list[pytest.Item]:
+        if item in needs or not _of(item):
+            return []
+        return [i for i in instruments if i.path.parent == item.path.parent and needs[i] <= _fixtures(item)]
+
+    def key(item: pytest.Item) -> tuple[bool, int, int, bool, int, bool]:
+        instrument = not INSTRUMENTS.keys().isdisjoint(_of(item))
+        cost_class = max([dear[item], *(dear[instrument] for instrument in rests_on(item))])
+        stage = 3
+        if not dear[item]:
+            stage = cost_class = 0
+        elif item.get_closest_marker("leads"):
+            stage = 1 if instrument else 2
+        known = decided(item) and not instrument
+        return not _of(item), stage, cost_class, known, places[item.path.parent], not instrument
 
     return sorted(items, key=key)
 

@@ -11,8 +11,10 @@ from typing import cast
 
 import pytest
 
+from bench.budget import left_out
 from bench.measure.progress import SessionProgress
-from bench.select import estimated_seconds, unmeasured
+from bench.plan import BUDGET, estimated_seconds, estimates
+from bench.select import unmeasured
 from bench.verdict.evidence import Result
 from bench.verdict.regions import Verdict
 from bench.verdict.wording import row_line, verdict_word
@@ -76,6 +78,7 @@ class Terminal:
         self.config, self.progress = config, progress
         self.reporter = cast(pytest.TerminalReporter, config.pluginmanager.getplugin("terminalreporter"))
         self.writer = config.get_terminal_writer()
+        self.items: list[pytest.Item] = []
         self.rows: set[str] = set()
         """Items of claims; a process that has workers does not know them."""
         self.of_workers: list[str] = []
@@ -87,6 +90,7 @@ class Terminal:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Plan the session, if it has rows."""
+        self.items = session.items
         self.rows = {item.nodeid for item in session.items if item.get_closest_marker("claim")}
         if self.rows and not self.config.option.collectonly:
             self.progress.plan({item.nodeid: estimated_seconds(item) for item in session.items})
@@ -146,12 +150,21 @@ class Terminal:
         return f"no test here measures {', '.join(missing)}" if missing else None
 
     def pytest_terminal_summary(self) -> None:
-        """Say of every row that fails what it claims and what was measured."""
+        """Say of every row that fails what was measured, what rows would take, and what a time budget left out."""
         failed = [report for word in NEWS for report in self.reporter.getreports(word)]
         if failed and self.config.option.tbstyle != "no":
             self.reporter.section("NOT REPRODUCED", red=True, bold=True)
             for report in failed:
                 self.reporter.write_line(f"{report.longrepr}\n")
+        if self.config.option.collectonly and self.rows:
+            self.reporter.section("estimated time, in the order of the run")
+            for line in estimates(self.items, each=self.config.get_verbosity() > -2):
+                self.reporter.write_line(line)
+        budget = self.config.stash.get(BUDGET, None)
+        if budget is not None and budget.left:
+            self.reporter.section("time budget")
+            for line in left_out(budget.left, self.config.invocation_params.args):
+                self.reporter.write_line(line)
 
     def _plan_for_workers(self) -> None:
         """Plan a session of workers by the number of its items; what each takes is not known here."""

@@ -1,20 +1,13 @@
-"""Refusals of models that cannot be measured: damaged, incomplete, or for a device that is not there."""
+"""Refusals of models that cannot be measured, because they are damaged or incomplete."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from models.errors import InputError
-
-
-def check_device(device: str) -> None:
-    """Raise InputError where PyTorch has no such device."""
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device {device} was asked for and this machine has no CUDA GPU; use --device cpu")
 
 
 def check_complete(name: str, report: Mapping[str, Any]) -> None:

@@ -21,7 +21,9 @@ from transformers import (
 )
 from transformers.pytorch_utils import Conv1D
 
-from models.checks import check_complete, check_device, check_finite
+from models.attention import use_fused_attention
+from models.checks import check_complete, check_finite
+from models.device import check_device
 from models.errors import InputError
 from models.sources import EMBEDDED, folder_of, identity
 
@@ -67,6 +69,8 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
     check_finite(name, model)
     use_linear_layers(model)
     model.eval().requires_grad_(False).to(torch.device(device))  # type: ignore[arg-type]
+    if model.device.type == "cuda":
+        use_fused_attention(model)
     head = model.get_output_embeddings()
     if not isinstance(head, nn.Linear):
         raise InputError(f"{name} has no linear output matrix; give a decoder-only language model")

@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def layer_of(weight):
@@ -35,3 +36,24 @@ def measured(layer, inputs, kind):
 def random(*shape, seed=0):
     """Random float64 tensor."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+class Waits(TorchDispatchMode):
+    """Counter of the operations that make a program wait for a GPU: a value read, or a shape that depends on one."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        masks = name in {"index", "index_put", "index_put_"} and any(
+            index is not None and index.dtype == torch.bool for index in args[1]
+        )
+        self.count += masks or name in {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero"}
+        return func(*args, **(kwargs or {}))
+
+
+def waits(action):
+    """Number of times that an action would wait for a GPU."""
+    with Waits() as mode:
+        action()
+    return mode.count

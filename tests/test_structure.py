@@ -24,6 +24,7 @@ ALLOWED = {
 STATED = {
     # GPTQ's solver is SparseGPT's.
     ("quantization/gptq.py", "compress.pruning.compensate"),
+    ("quantization/gptq.py", "compress.pruning.factor"),
     ("quantization/column_rounding.py", "compress.pruning.compensate"),
 }
 """Imports of one family of `compress` by another."""
@@ -86,6 +87,7 @@ BENCH = {
     "measure": {"measure", "verdict"},
     "report": {"report", "verdict", "measure.stale", "krony.printed", "small_models.printed"},
     **{paper: {paper, "measure", "verdict", "fixtures", "parameters"} for paper in PAPERS},
+    "gpu": {"gpu"},
     "speed": {"speed", "measure", "verdict", "long_context", "krony"},
 }
 """Imports that each folder of `bench` may have of it. Pages may have printed numbers and the reasons for staleness."""

@@ -20,7 +20,7 @@ from bench.verdict.conclude import exactly
 from bench.verdict.documents import Array, Interval, difference_ratio, growth
 from bench.verdict.evidence import Arrays, Origin
 from models.errors import InputError
-from models.load import Decoder, load
+from models.load import Decoder
 from models.sources import weight_bytes
 
 PERCENTILES = (1, 5, 50, 90, 95, 99, 99.9)
@@ -114,7 +114,7 @@ class Checkpoint(Instrument):
     @cached_property
     def compressed(self) -> Decoder:
         """The checkpoint, loaded once."""
-        decoder = load(self.path, device=self.session.settings.device)
+        decoder = self.session.loaded(self.path)
         check_same_tokens(self.session.decoder, decoder)
         return decoder
 

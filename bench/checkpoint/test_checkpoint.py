@@ -9,6 +9,7 @@ import pytest
 from bench.checkpoint.judge import Checkpoint
 from bench.checkpoint.protocols import PROTOCOLS, ratio
 from bench.fixtures import Conclude
+from bench.measure.rounding import Rounding
 from bench.parameters import parameters
 from bench.verdict.regions import UNCHANGED, Region
 from bench.verdict.rows import Row
@@ -69,4 +70,6 @@ def test_perplexity_under_a_protocol(checkpoint: Checkpoint, conclude: Conclude,
 @pytest.mark.parametrize("row", parameters(ALONG))
 def test_divergence_along_context(checkpoint: Checkpoint, conclude: Conclude, row: Row) -> None:
     """KL along a window: flat, as LC1 claims, or growing, as LC3 does (one pass, positions that double)."""
-    conclude(row, checkpoint.judged().growth(), checkpoint, details=_details(checkpoint))
+    judged = checkpoint.judged()
+    doubt = "" if judged.identical else Rounding(checkpoint.session).doubt(judged.tokens["kl"].mean())
+    conclude(row, judged.growth(), checkpoint, doubt=doubt, details=_details(checkpoint))

@@ -12,7 +12,7 @@ from bench.krony.settings import healed_at, ladder_at
 from bench.krony.students import FOUR, MANY_SMALL, P81, P95
 from bench.krony.weights import Weights
 from bench.measure.session import Session
-from models.errors import InputError
+from models.errors import InputError, TooLittleText
 
 LONGER = "its instrument cannot qualify in the time of this effort; use --effort=thorough"
 
@@ -30,8 +30,10 @@ def ladder(request: pytest.FixtureRequest, session: Session) -> Ladder:
     if session.store.write is not None:
         try:
             _ = made.text
-        except (InputError, ValueError) as error:
+        except TooLittleText as error:
             pytest.skip(f"no ladder can be trained on this text: {error}")
+        if reason := made.shortage:
+            pytest.skip(reason)
     return made
 
 

@@ -61,8 +61,8 @@ class Healed(Instrument):
 
     @cached_property
     def batches(self) -> list[Tensor]:
-        """Calibration sequences `[1, tokens]`, all that fits and heals; each is one step of healing."""
-        return list(torch.cat(self.session.calibration)[: self.settings.calibration].split(1))
+        """Calibration sequences `[batch, tokens]`, all that fits and heals; each batch is one step of healing."""
+        return list(torch.cat(self.session.calibration)[: self.settings.calibration].split(self.settings.batch))
 
     def is_mlp(self, _name: str, layer: nn.Linear) -> bool:
         """True for a layer of an MLP: one of its sides is the MLP's width."""
@@ -163,7 +163,7 @@ class Healed(Instrument):
         settings = self.settings
         then = ", then end to end" if settings.end_to_end else ""
         protocol = (
-            f"healed block by block, {len(self.batches)} x {self.batches[0].shape[1]} tokens, "
+            f"healed block by block, {sum(map(len, self.batches))} x {self.batches[0].shape[1]} tokens, "
             f"{settings.healing.passes} passes, {self.count} blocks{then}; {self.segments.shape[1]} tokens a "
             "document; natural log"
         )

@@ -75,6 +75,17 @@ class Ladder(Instrument):
         """Tokens that the teacher reads, more than once where its text has fewer."""
         return self._reads(self.settings.teacher)
 
+    @property
+    def shortage(self) -> str:
+        """Reason why the text is too little for the teacher, which is then not trained; empty where it is not."""
+        most, length = self.settings.passes, len(self.text[0])
+        if most is None or self.read <= most * length:
+            return ""
+        return (
+            f"the teacher would read {length:,} tokens {self.read / length:.0f} times and learns little after "
+            f"{most}; give it {self.read // most - length:,} tokens more with --train-text"
+        )
+
     def losses(self, model: PreTrainedModel) -> Array:
         """Mean loss of each scored document, `[documents]`."""
         _, scored = self.text

@@ -36,6 +36,7 @@ from models.data.text import END_OF_TEXT, read_documents
 from models.errors import InputError
 from models.gpt2 import unique_parameters
 from models.load import find_blocks, load, mlp_width
+from models.packages import needed
 from models.training.train import Training, train
 
 TEXTS = {"wikitext-103": "wikitext-103-v1", "wikitext-2": "wikitext-2-v1"}
@@ -108,8 +109,7 @@ class PaperModels(Instrument):
     @cached_property
     def windows(self) -> Any:
         """Training windows, memory-mapped: as many as the run reads, in the text's order."""
-        import datasets  # noqa: PLC0415 - the paper's scale alone needs it
-
+        datasets = needed("datasets", "reading the training text")  # the paper's scale alone needs it
         wanted = self.settings.steps * self.settings.batch
         kept = self.session.kept("training-tokens", self._decided(str(wanted)), _cut)
         if not kept.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from compress.distillation.heal import Healing
 from models.gpt2 import GPT2Shape
@@ -27,6 +28,8 @@ class LadderSettings:
     """Steps between the teacher's checkpoints."""
     dropout: float = 0.0
     """Dropout of the teacher and of models trained from scratch, if they read their text more than four times."""
+    passes: int | None = None
+    """The most times that the teacher may read its text; None for any number."""
     text: int | None = None
     """The most tokens of text that all train on; None for as many as the teacher reads."""
 
@@ -44,11 +47,18 @@ class HealedSettings:
     """Number of first blocks that are compressed; None for all."""
     end_to_end: Training | None = None
     """Training of the whole compressed model on the calibration text after that, where a GPU makes it possible."""
+    batch: int = 1
+    """Sequences of one step of healing; a GPU is idle with a single one."""
 
 
 NANO = GPT2Shape(layers=4, width=144, heads=4, vocabulary=1024, positions=128)
 SMALL = GPT2Shape(layers=10, width=576, heads=9, vocabulary=4096, positions=512)
 """43M parameters, for one GPU."""
+
+
+REPEATED: dict[str, Any] = {"dropout": 0.1, "passes": 16}
+"""Terms on which a large teacher may read its text again. By then a pass is worth little: the worth falls to 1/e over
+15 repetitions (Muennighoff et al. 2023, eq. 5)."""
 
 
 def _ladder(
@@ -83,20 +93,34 @@ LADDERS = {
         dropout=0.1,
         text=4_096_000,
     ),
-    ("gpu", "quick"): _ladder(SMALL, (200, 64, 6e-4), (20, 1e-4), seeds=(0, 1), documents=8, windows=2),
+    ("gpu", "quick"): _ladder(SMALL, (200, 64, 6e-4), (20, 1e-4), seeds=(0, 1), documents=8, windows=2, **REPEATED),
     ("gpu", "normal"): _ladder(
-        SMALL, (6000, 64, 1e-3), (400, 1e-4), seeds=(0, 1, 2), documents=16, windows=8, save_every=500
+        SMALL, (6000, 64, 1e-3), (400, 1e-4), seeds=(0, 1, 2), documents=16, windows=8, save_every=500, **REPEATED
     ),
     ("gpu", "thorough"): _ladder(
-        SMALL, (20_000, 64, 1e-3), (2000, 1e-4), seeds=(0, 1, 2, 3, 4), documents=16, windows=8, save_every=500
+        SMALL,
+        (20_000, 64, 1e-3),
+        (2000, 1e-4),
+        seeds=(0, 1, 2, 3, 4),
+        documents=16,
+        windows=8,
+        save_every=500,
+        **REPEATED,
     ),
 }
+
+
+def _whole(steps: int) -> Training:
+    """Training of a whole model, each batch in parts that a GPU holds."""
+    return Training(steps, 16, 3e-4, accumulation=4, precision="bf16")
+
+
 HEALED = {
     ("embedded", "quick"): HealedSettings(2, Healing(1), 96, blocks=1),
     ("embedded", "thorough"): HealedSettings(8, Healing(6), 256),
-    ("gpu", "quick"): HealedSettings(8, Healing(1), 256, blocks=6),
-    ("gpu", "normal"): HealedSettings(128, Healing(4), 1024, end_to_end=Training(1000, 16, 3e-4, precision="bf16")),
-    ("gpu", "thorough"): HealedSettings(128, Healing(4), 1024, end_to_end=Training(5000, 16, 3e-4, precision="bf16")),
+    ("gpu", "quick"): HealedSettings(8, Healing(1), 256, blocks=6, batch=4),
+    ("gpu", "normal"): HealedSettings(128, Healing(8), 1024, end_to_end=_whole(1000), batch=8),
+    ("gpu", "thorough"): HealedSettings(96, Healing(8), 1024, end_to_end=_whole(5000), batch=8),
 }
 
 

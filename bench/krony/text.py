@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.data.text import Document
 from models.data.vocabulary import enough_texts, train_tokenizer
-from models.errors import InputError
+from models.errors import TooLittleText
 from models.gpt2 import GPT2Shape
 from models.training.train import windows_of
 
@@ -27,7 +27,7 @@ def tokenized(
         most: tokens to train on.
 
     Raises:
-        InputError: fewer than two scored documents are long enough.
+        TooLittleText: fewer than two scored documents are long enough.
     """
     tokenizer = train_tokenizer(enough_texts(training), shape.vocabulary)
 
@@ -37,7 +37,7 @@ def tokenized(
     need = windows * shape.positions
     whole = [text for text in map(tokens, scored) if len(text) >= need]
     if len(whole) < 2:
-        raise InputError(
+        raise TooLittleText(
             f"{len(whole)} of {len(scored)} scored documents have the {need} tokens that "
             f"{windows} windows of {shape.positions} take; give longer documents"
         )

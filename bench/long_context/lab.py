@@ -17,6 +17,7 @@ from bench.long_context.theory import attention_noise, simulated_noise
 from bench.long_context.windows import PairedWindows, paired_windows
 from bench.measure.divergence import compare
 from bench.measure.instrument import Instrument
+from bench.measure.rounding import FLOOR_FACTOR, Rounding
 from bench.verdict.documents import Array, Interval, growth, mean
 from bench.verdict.evidence import Arrays, Origin
 from bench.verdict.regions import GROWS, Region, Verdict, judge
@@ -25,8 +26,6 @@ from compress.method import Method
 from compress.quantization.rounding import RoundToNearest
 from compress.swap import Compression, compressed
 
-FLOOR_FACTOR = 10
-"""Multiple of the noise floor that a divergence must reach before anything is said of it."""
 TAIL = RoundToNearest(3)
 """The variant whose per-token KL the simulated documents are made of."""
 
@@ -77,8 +76,8 @@ class LongContext(Instrument):
         s = self.settings
         protocol = (
             f"paired: {s.targets} targets a document under left contexts {', '.join(map(str, s.contexts))}; "
-            f"no BOS; float32; natural log; calibration {s.calibration_sequences} x {s.calibration_length} tokens "
-            "of other documents"
+            f"no BOS; {s.dtype}; natural log; calibration {s.calibration_sequences} x {s.calibration_length} tokens of "
+            "other documents"
         )
         return self.session.origin(protocol, documents=len(self.windows.segments), tokens=self.windows.token_count)
 
@@ -117,8 +116,11 @@ class LongContext(Instrument):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def noise_floor(self) -> Array:
-        """KL of the dense model against itself, read in other batches: `[2 documents, contexts]`."""
-        return self.measured("noise floor", self._noise_floor)["kl"]
+        """KL of the dense model against itself, read in other batches: `[2 documents, contexts]`.
+
+        In a format narrower than float32, no less than what that does by itself.
+        """
+        return np.maximum(self.measured("noise floor", self._noise_floor)["kl"], Rounding(self.session).floor())
 
     def _noise_floor(self) -> Arrays:
         decoder, windows = self.session.decoder, self.windows

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.fixtures import Conclude
-from bench.long_context.lab import LongContext
+from bench.long_context.lab import TAIL, LongContext
 from bench.parameters import parameters
 from bench.verdict.documents import Interval, growth, ratio
 from bench.verdict.regions import GROWS, GROWS_CLEARLY, UNCHANGED, Region
@@ -14,7 +14,11 @@ from bench.verdict.rows import Row
 from compress.method import Method
 from compress.quantization.rounding import CastWeights, RoundToNearest
 
-pytestmark = pytest.mark.cost(20)
+pytestmark = [
+    pytest.mark.leads,
+    pytest.mark.cost(fixture="long_context", embedded=(4, 53, 630), gpu=(3, 20, 30)),
+    pytest.mark.cost(of=Method, embedded=(3, 42, 500), gpu=(1, 8, 12)),
+]
 MILDEST = RoundToNearest(8)
 FLOOR = Row(
     "INSTRUMENT-noise-floor",
@@ -113,6 +117,8 @@ POWER = [
 ]
 
 
+@pytest.mark.cost(shared=repr(TAIL), embedded=(3, 42, 500), gpu=(1, 8, 12))
+@pytest.mark.cost(embedded=(1, 15, 100), gpu=(1, 10, 20))
 @pytest.mark.parametrize("row", parameters(*FALSE))
 def test_false_reproduced_is_rare(long_context: LongContext, conclude: Conclude, row: Row) -> None:
     """A false claim, at its very boundary, is called reproduced in at most 5 % of experiments."""
@@ -124,6 +130,8 @@ def test_false_reproduced_is_rare(long_context: LongContext, conclude: Conclude,
     conclude(row, interval, long_context, decide="more simulations", details=details)
 
 
+@pytest.mark.cost(shared=repr(TAIL), embedded=(3, 42, 500), gpu=(1, 8, 12))
+@pytest.mark.cost(embedded=(1, 10, 50), gpu=(1, 5, 10))
 @pytest.mark.parametrize("row", parameters(*POWER))
 def test_power_is_known(long_context: LongContext, conclude: Conclude, row: Row) -> None:
     """Rate at which a true claim is called reproduced; the clearest truth must mostly be seen."""

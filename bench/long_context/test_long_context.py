@@ -33,7 +33,13 @@ from compress.pruning.wanda import WandaPruning
 from compress.quantization.mixed_precision import Keep, Protection
 from compress.quantization.rounding import RoundToNearest
 
-pytestmark = pytest.mark.cost(30)
+pytestmark = [
+    pytest.mark.leads,
+    pytest.mark.cost(fixture="long_context", embedded=(4, 53, 630), gpu=(3, 20, 30)),
+    pytest.mark.cost(of=WandaPruning, embedded=(4, 66, 560), gpu=(1, 9, 14)),
+    pytest.mark.cost(of=Method, embedded=(3, 42, 500), gpu=(1, 8, 12)),
+]
+"""Costs by tokens read; the instrument's own are the dense states, the noise floor and forgetting."""
 GROWTH = "KL at the longest context over KL at the shortest"
 BAND = "equivalence: within a quarter in either direction"
 MORE_AT_ALL = "the paper says that it grows, and not by how much"
@@ -215,6 +221,7 @@ LC7 = [
 ]
 
 
+@pytest.mark.cost(embedded=(3, 5, 60), gpu=(1, 2, 3))
 @pytest.mark.parametrize("row", parameters(*LC7))
 def test_noise_variance_grows_linearly(long_context: LongContext, conclude: Conclude, row: Row) -> None:
     """§4.1: with eq. 3–5 the variance of the noise sum grows linearly with t.

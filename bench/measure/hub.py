@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.measure.perplexity import lines_of
 from models.errors import InputError
+from models.packages import needed
 
 RAW_WIKITEXT, RAW_FILE = "wikitext-2-raw-v1", "wikitext-2-raw-test.txt"
 """Names of WikiText-2's raw form on the hub and in a folder."""
@@ -17,10 +18,9 @@ def hub_rows(name: str, config: str | None, split: str, **options: Any) -> Itera
     """The rows of a dataset.
 
     Raises:
-        InputError: there is no hub, or it does not have it.
+        InputError: there is no hub, it does not have it, or datasets is not installed.
     """
-    import datasets  # noqa: PLC0415 - few runs need it, and it takes half a second
-
+    datasets = needed("datasets", f"reading {name} from the hub")  # few runs need it, and it takes half a second
     try:
         return datasets.load_dataset(name, config, split=split, **options)
     except (OSError, ValueError) as error:  # a dataset that is not found is an OSError too

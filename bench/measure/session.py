@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from bench.measure.fingerprint import code_sha256, root_of
@@ -18,8 +19,9 @@ from bench.measure.store import Store
 from bench.verdict.evidence import Origin
 from models.data.embedded import documents_of
 from models.data.text import Corpus, Document, calibration_batches, read_documents, split, text_sha256
+from models.device import check_device, check_memory, use
 from models.errors import InputError
-from models.load import Decoder, check_device, identity, load
+from models.load import Decoder, identity, load
 
 CALIBRATION_BATCH = {"cpu": 4, "cuda": 32}
 """Calibration sequences that go through the model at once."""
@@ -46,18 +48,21 @@ class Session:
     """Whether those of an earlier run may be used."""
 
     def check(self) -> None:
-        """Refuse a model, a text or a device that is not there, before anything is measured.
+        """Refuse a model, a text or a device that is not there, before anything is measured; compute on the device.
 
         Raises:
-            InputError: one of them does not exist.
+            InputError: one of them does not exist, or the device has too little memory free.
         """
         check_device(self.settings.device)
+        check_memory(self.settings.device, self.settings.gpu_memory)
+        use(self.settings.device)
         _ = self.model_sha256, self.text_sha256
 
     @cached_property
     def model_sha256(self) -> str:
-        """Identity of the model, by its pinned source; nothing is loaded for it."""
-        return identity(self.settings.model)
+        """Identity of the model, by its pinned source and the format that it computes in; nothing is loaded for it."""
+        dtype = self.settings.dtype
+        return identity(self.settings.model) + ("" if dtype == "float32" else f" in {dtype}")
 
     @cached_property
     def documents(self) -> list[Document]:
@@ -83,7 +88,16 @@ class Session:
     @cached_property
     def decoder(self) -> Decoder:
         """The dense model."""
-        return load(self.settings.model, device=self.settings.device)
+        return self.loaded(self.settings.model)
+
+    @cached_property
+    def exact(self) -> Decoder:
+        """The dense model in float32, which arithmetic in a narrower format is measured against."""
+        return self.decoder if self.settings.dtype == "float32" else self.loaded(self.settings.model, "float32")
+
+    def loaded(self, name: str, dtype: str | None = None) -> Decoder:
+        """Any model on the session's device, in its format where no other is named."""
+        return load(name, device=self.settings.device, dtype=getattr(torch, dtype or self.settings.dtype))
 
     @cached_property
     def corpus(self) -> Corpus:

@@ -47,6 +47,10 @@ class Settings:
     """A checkpoint to judge against the model."""
     peer: str = PAPER_PEER
     """The distilled model that Krony-PT is compared with at the paper's scale."""
+    dtype: str = "float32"
+    """Number format that the dense model and its variants compute in."""
+    gpu_memory: float = 40
+    """Gigabytes of a GPU that the run plans with."""
     seed: int = 0
 
     def decisive(self) -> dict[str, Any]:
@@ -127,15 +131,18 @@ GPU_EFFORTS = {
         contexts=(*LONG, 8192 - 512),
         targets=512,
         documents=None,
-        calibration_sequences=128,
+        # What the embedded text leaves beside its 35 documents that are long enough to be scored.
+        calibration_sequences=96,
         calibration_length=2048,
         resamples=4000,
         simulations=1000,
     ),
 }
+# Papers calibrate on 128 sequences; a text of one's own has them.
+_PAPERS = GPU_EFFORTS | {"thorough": replace(GPU_EFFORTS["thorough"], calibration_sequences=128)}
 PAPER_EFFORTS = {
     name: replace(settings, scale="paper", model=PAPER_MODEL, contexts=(*LONG, 8192, 16_384, 32_768 - settings.targets))
-    for name, settings in GPU_EFFORTS.items()
+    for name, settings in _PAPERS.items()
 }
 PAPER_GPT2_EFFORTS = {
     name: replace(settings, model=PAPER_GPT2, contexts=(128, 256, 512, 896), targets=64)

@@ -1,4 +1,4 @@
-"""Command line of the report: `python -m bench.report [FOLDER ...]` writes pages; options name changes and verdicts."""
+"""Command line of the report: `python -m bench.report [FOLDER ...]` writes pages; options join and compare records."""
 
 from __future__ import annotations
 
@@ -9,27 +9,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.report.changes import changes
+from bench.report.join import join
 from bench.report.matrix import summary
 from bench.report.pages import View
-from bench.report.tables import measured
 from bench.report.write import committed, write, write_index
 from bench.verdict.evidence import FILE, DamagedRecord, Evidence, read
 
 REPORTS = Path("reports")
-
-
-def changes(old: Evidence, new: Evidence) -> list[str]:
-    """A line for every row whose verdict is not what it was, that is new, or that is missing."""
-    lines = []
-    for name in sorted(old.rows.keys() | new.rows.keys()):
-        before, now = old.rows.get(name), new.rows.get(name)
-        if before is None and now is not None:
-            lines.append(f"{name}: new, {now.verdict} ({measured(now)})")
-        elif before is not None and now is None:
-            lines.append(f"{name}: missing, was {before.verdict} ({measured(before)})")
-        elif before is not None and now is not None and before.verdict != now.verdict:
-            lines.append(f"{name}: {before.verdict} -> {now.verdict} ({measured(before)} -> {measured(now)})")
-    return lines
 
 
 def stale_rows(evidence: Evidence) -> Mapping[str, str]:
@@ -66,9 +53,17 @@ def _parser() -> argparse.ArgumentParser:
     alone.add_argument(
         "--changes", nargs=2, type=Path, metavar=("OLD", "NEW"), help="name changed, new and missing rows"
     )
+    alone.add_argument(
+        "--join", type=Path, metavar="INTO", help="lay the evidence of the folders over what INTO has, in their order"
+    )
     alone.add_argument("--matrix", type=Path, metavar="FOLDER", help="print the verdicts of one folder")
     alone.add_argument(
         "--stale", nargs="?", type=Path, const=REPORTS, metavar="FOLDER", help="name rows of an earlier version"
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="with --changes: exit with 1 where a measured row is missing, was not run or has a worse verdict",
     )
     return parser
 
@@ -81,8 +76,9 @@ def _run(chosen: argparse.Namespace) -> int:
             print(f"no {FILE} in {folder}; give a folder that pytest bench wrote", file=sys.stderr)
             return 2
     if chosen.changes:
-        old, new = (_read(folder) for folder in chosen.changes)
-        print("\n".join(changes(old, new)) or "no verdict changed")
+        return _changes(*chosen.changes, strict=chosen.strict)
+    if chosen.join:
+        join(chosen.join, [_read(folder) for folder in chosen.folders])
     elif chosen.matrix:
         print(summary(_read(chosen.matrix)))
     elif chosen.stale:
@@ -91,6 +87,15 @@ def _run(chosen: argparse.Namespace) -> int:
     else:
         _write(chosen.folders)
     return 0
+
+
+def _changes(old: Path, new: Path, *, strict: bool) -> int:
+    found = changes(_read(old), _read(new))
+    print("\n".join(change.line for change in found) or "no verdict changed")
+    worse = sum(change.worse for change in found)
+    if strict and worse:
+        print(f"rows that are missing, were not run or have a worse verdict than in {old}: {worse}", file=sys.stderr)
+    return 1 if strict and worse else 0
 
 
 def _read(folder: Path) -> Evidence:

@@ -11,7 +11,7 @@ from bench.measure.session import Session
 from bench.small_models.lab import SmallModels
 from bench.small_models.settings import at
 from bench.small_models.sources import documents_and_task
-from models.errors import InputError
+from models.errors import TooLittleText
 
 
 @pytest.fixture
@@ -26,6 +26,6 @@ def small(request: pytest.FixtureRequest, session: Session) -> SmallModels:
     if session.store.write is not None:
         try:
             _ = made.corrupted
-        except (InputError, ValueError) as error:
+        except TooLittleText as error:
             pytest.skip(f"no small model can be trained on this text: {error}")
     return made

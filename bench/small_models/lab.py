@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from bench.measure.instrument import Instrument
 from bench.small_models.settings import SmallModelsSettings
+from bench.small_models.stacked import trained
 from bench.small_models.variants import DistilledLoss, Variant
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Arrays, Origin
@@ -22,6 +23,7 @@ from compress.distillation.teacher_cache import cached_logits
 from models.data.tasks import Task
 from models.data.text import Document, text_sha256
 from models.data.vocabulary import enough_texts, train_tokenizer
+from models.memory import room
 from models.t5 import T5Shape, build
 from models.text_to_text import (
     TargetLoss,
@@ -32,10 +34,10 @@ from models.text_to_text import (
     table,
     written,
 )
-from models.training.train import Loss, Training
-from models.training.train_many import train_many
+from models.training.stacks import StackedLoss
 
-CURVE_POINTS = 40
+BESIDE = 1 / 8
+"""Largest share of a GPU's room that a teacher's logits may take beside a training; more come batch by batch."""
 
 
 class SmallModels(Instrument):
@@ -148,57 +150,58 @@ class SmallModels(Instrument):
         key = f"{shape} {training} {seeds}"
         if key not in self._pretrained:
             models: list[nn.Module] = [build(shape, seed=seed) for seed in range(seeds)]
-            name = f"pre-training {variant.size}"
-            self._curves[key] = self._train(
-                models, self.corrupted, training, TargetLoss(self.settings.input_length), name
-            )
-            self._pretrained[key] = [model.cpu() for model in models]
+            loss, name = TargetLoss(self.settings.input_length), f"pre-training {variant.size}"
+            self._curves[key] = trained(self.session, models, [self.corrupted], training, loss, name)
+            self._pretrained[key] = models
         return copy.deepcopy(self._pretrained[key]), self._curves[key]
-
-    def _train(self, models: list[nn.Module], rows: Tensor, training: Training, loss: Loss, name: str) -> Array:
-        """Train, and give every model's curve `[models, points]`; NaN from where a model failed."""
-        tokens = training.steps * training.batch * rows.shape[1] * len(models)
-        with self.session.progress.variant(name, tokens) as advance:
-            histories = train_many(
-                models,
-                rows,
-                training,
-                range(len(models)),
-                loss=loss,
-                device=self.session.settings.device,
-                watch=lambda count, _loss: advance(count),
-            )
-        steps = training.steps
-        losses = np.array([history.losses + [np.nan] * (steps - len(history.losses)) for history in histories])
-        return np.stack([part.mean(1) for part in np.array_split(losses, min(CURVE_POINTS, steps), axis=1)], axis=1)
 
     def tuned(self, variant: Variant, seeds: int) -> tuple[list[nn.Module], Array, Array]:
         """Models fine-tuned on the task, one a seed, with the curves of pre-training and fine-tuning."""
         models, before = self.pretrained(variant, seeds)
-        rows = self.rows["train"]
-        loss: Loss = TargetLoss(self.settings.input_length)
+        data, length = [self.rows["train"]], self.settings.input_length
+        loss: StackedLoss = TargetLoss(length)
         how = variant.distilled
         if how is not None and how.divergence == "written":
-            rows = written(self.teacher(how.teacher), rows, self.settings.input_length)
+            data = [self._written(how.teacher)]
         elif how is not None:
-            loss = DistilledLoss(self.settings.input_length, self.teacher_logits(how.teacher), how)
-        curve = self._train(models, rows, self.settings.tuning, loss, f"fine-tuning {variant.size}")
-        return models, before, curve
+            loss = DistilledLoss(length, how)
+            data.append(self.teacher_logits(how.teacher))
+        name = f"fine-tuning {variant.size}"
+        return models, before, trained(self.session, models, data, self.settings.tuning, loss, name)
 
     def teacher(self, size: str) -> nn.Module:
-        """The first seed of a size, fine-tuned on labels."""
+        """The first seed of a size, fine-tuned on labels, on the CPU."""
         if size not in self._teachers:
             self._teachers[size] = self.tuned(Variant(size), 1)[0][0]
-        return self._teachers[size].cpu()
+        return self._teachers[size]
+
+    def _written(self, size: str) -> Tensor:
+        """Training rows with a teacher's answers, written on the session's device."""
+        teacher, device = self.teacher(size), self.session.settings.device
+        rows = written(teacher.to(device), self.rows["train"].to(device), self.settings.input_length)
+        teacher.cpu()
+        return rows.cpu()
 
     def teacher_logits(self, size: str) -> Tensor:
-        """A teacher's logits on every example, computed once for all students and seeds."""
+        """A teacher's logits on every training example, computed once for all students and seeds.
+
+        They are mapped from a file. Where they take a small part of a GPU's room they go there as a whole; otherwise a
+        training brings those of each batch.
+        """
         rows, length = self.rows["train"], self.settings.input_length
         what = f"{size} {self.settings} {self.origin().text_sha256}"
         path = self.session.kept("teachers", what, SmallModels.tuned, SmallModels.teacher_logits)
         path.parent.mkdir(parents=True, exist_ok=True)
-        logits = cached_logits(path, len(rows), lambda part: logits_of(self.teacher(size), rows[part], length)[0])
-        return logits.to(self.session.settings.device)
+
+        device = self.session.settings.device
+
+        def logits(part: slice) -> Tensor:
+            return logits_of(self.teacher(size).to(device), rows[part].to(device), length)[0]
+
+        kept = cached_logits(path, len(rows), logits)
+        if size in self._teachers:
+            self._teachers[size].cpu()
+        return kept.to(device) if kept.nbytes <= BESIDE * room(self.session.settings.gpu_memory) else kept
 
     def measure(self, variant: Variant, seeds: int) -> Arrays:
         """Accuracy of each seed on the task and on its other distribution, and curves, NaN where a run failed."""
@@ -216,7 +219,9 @@ class SmallModels(Instrument):
 
     def _accuracy(self, model: nn.Module, rows: Tensor) -> float:
         device = self.session.settings.device
-        return float(exact_matches(model.to(device), rows.to(device), self.settings.input_length).mean())
+        right = float(exact_matches(model.to(device), rows.to(device), self.settings.input_length).mean())
+        model.cpu()  # those of many seeds would fill a GPU
+        return right
 
     def accuracy(self, variant: Variant, *, spread: bool = False) -> Array:
         """Percent right on the task, `[seeds]`; with `spread` over the seeds for what is said of spread."""

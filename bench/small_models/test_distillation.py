@@ -22,7 +22,11 @@ from models.data.embedded import wikipedia_articles
 from models.data.tasks import Task, arithmetic, counterfactual_nli, sentence_order, with_rationales
 
 PAPER_SCALE = "paper-t5"
-pytestmark = pytest.mark.cost(5)
+pytestmark = [
+    pytest.mark.cost(fixture="small", embedded=(2, 0, 120), gpu=(10, 200, 1600)),
+    pytest.mark.cost(of=Variant, embedded=(2, 0, 120), gpu=(10, 200, 1600)),
+]
+"""Five seeds of a model, pre-trained and tuned; every row needs tiny and mini, of which the first is no contestant."""
 TEACHER = Distilled("small", 0.1, 3.0)
 PLAIN = replace(TEACHER, temperature=1.0)
 
@@ -52,6 +56,7 @@ SOFT = [
 ]
 
 
+@pytest.mark.cost(shared="teachers small and base", embedded=(4, 0, 300), gpu=(20, 500, 4000))
 @pytest.mark.parametrize("row", parameters(*SOFT))
 def test_soft_targets(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """A student of Small: its logits against labels alone, and forms of taking them."""
@@ -72,6 +77,7 @@ ORDER, NLI = (
 )
 
 
+@pytest.mark.cost(embedded=(3, 0, 200), gpu=(10, 250, 1000))
 @pytest.mark.parametrize("row", parameters(ORDER, NLI))
 def test_students_lose_out_of_distribution(
     request: pytest.FixtureRequest, small: SmallModels, conclude: Conclude, row: Row
@@ -133,6 +139,7 @@ HALF_DATA, SAME_DATA = (
 )
 
 
+@pytest.mark.cost(embedded=(3, 0, 120), gpu=(10, 120, 600))
 @pytest.mark.parametrize("row", parameters(HALF_DATA, SAME_DATA))
 def test_rationales(request: pytest.FixtureRequest, small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Sums with their partial sums as a second target, from half the examples or all, over labels alone from all."""

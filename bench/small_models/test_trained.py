@@ -21,7 +21,11 @@ from bench.verdict.seeds import contrast, difference, low_outliers
 from models.t5 import NOTHING, OWN, FeedForward, build, collapse
 
 PAPER_SCALE = "paper-t5"
-pytestmark = pytest.mark.cost(5)
+pytestmark = [
+    pytest.mark.cost(fixture="small", embedded=(2, 0, 120), gpu=(10, 200, 1600)),
+    pytest.mark.cost(of=Variant, embedded=(2, 0, 120), gpu=(10, 200, 1600)),
+]
+"""Five seeds of a model, pre-trained and tuned; every row needs tiny and mini, of which the first is no contestant."""
 TWO_THIRDS = Region(2 / 3 - 0.05, 2 / 3 + 0.05)
 SAVED = [
     Row(f"SL2-{what}", of, f"share of {what} that removing every FFN saves", TWO_THIRDS, "two thirds, within 5 points")
@@ -176,6 +180,8 @@ TEACHERS = [
 ]
 
 
+@pytest.mark.cost(shared="teachers small and base", embedded=(4, 0, 300), gpu=(20, 500, 4000))
+@pytest.mark.cost(of=Variant, embedded=(3, 0, 240), gpu=(15, 400, 3200))
 @pytest.mark.parametrize("row", parameters(*TEACHERS))
 def test_teacher_close_in_size(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Table 4.6: a teacher close in size keeps the mean and cuts the spread over seeds."""
@@ -197,6 +203,7 @@ OUTLIERS = Row(
 )
 
 
+@pytest.mark.cost(shared="ten seeds of both warm-ups", embedded=(4, 0, 480), gpu=(30, 800, 6400))
 @pytest.mark.parametrize("row", parameters(WARM_UP, OUTLIERS))
 def test_longer_warm_up(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """T5's level warm-up against a linear one twice as long (§4.1: 10,000 and 20,000 steps)."""

@@ -44,16 +44,15 @@ class Variant:
 
 @dataclass(frozen=True)
 class DistilledLoss:
-    """Labels and a teacher's logits, found by the examples' numbers (eq. 3.1–3.3)."""
+    """Labels and a teacher's logits (eq. 3.1–3.3)."""
 
     input_length: int
-    teacher: Tensor
     how: Distilled
 
-    def __call__(self, model: nn.Module, rows: Tensor) -> Tensor:
-        """Loss of a model on rows of a table."""
+    def __call__(self, model: nn.Module, rows: Tensor, teacher: Tensor) -> Tensor:
+        """Loss of a model on rows of a table, with the teacher's logits `[rows, target_length, vocabulary]` on them."""
         logits, targets = logits_of(model, rows, self.input_length)
         hard = functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD)
         counted = (targets != PAD).to(logits.dtype)
-        soft = DIVERGENCES[self.how.divergence](logits, self.teacher[rows[:, -1]], self.how.temperature, counted)
+        soft = DIVERGENCES[self.how.divergence](logits, teacher, self.how.temperature, counted)
         return mixed_loss(hard, soft, self.how.alpha)

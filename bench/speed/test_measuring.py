@@ -39,10 +39,13 @@ STATUS = Path("/proc/self/status")
 
 
 @pytest.fixture(autouse=True)
-def embedded_only(request: pytest.FixtureRequest, benchmark: object) -> None:
-    """Speed is stated for the embedded model on the CPU."""
+def embedded_only(request: pytest.FixtureRequest) -> None:
+    """Speed is stated for the embedded model on the CPU. Skipped before `benchmark`, which must not be left unused."""
     if "session" in request.fixturenames and request.getfixturevalue("session").settings.scale != "embedded":
         pytest.skip("stated for the embedded scale; run pytest bench/speed/test_measuring.py")
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if parameters.get("context", 0) > 512 and request.config.getoption("effort") == "quick":
+        pytest.skip("scoring 8,192 tokens takes half a minute; use --effort=normal")
 
 
 @torch.inference_mode()
@@ -95,8 +98,6 @@ def test_memory_does_not_grow_with_context(
     session: Session, benchmark: Callable, monkeypatch: pytest.MonkeyPatch, context: int
 ) -> None:
     """Memory that scoring takes beyond the model and its hidden states, with every token of the context scored."""
-    if context > 512 and session.settings.effort == "quick":
-        pytest.skip("scoring 8,192 tokens takes half a minute; use --effort=normal")
     # What is freed goes back at once; else fragments of freed chunks, as many as chance has it, are counted as well.
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(MIB))
     vocabulary, width = session.decoder.head.weight.shape

@@ -13,21 +13,32 @@ from bench.survey.distillation.lab import Distillation
 from bench.survey.lab import Survey
 from bench.survey.paper import OPT
 from bench.survey.settings import at
+from bench.verdict.rows import Row
+from compress.quantization.gptq import GPTQ
 from models.data.reviews import movie_reviews
-from models.errors import InputError
+from models.errors import InputError, TooLittleText
+from models.packages import installed, lacking
 
 
 @pytest.fixture
 def survey(request: pytest.FixtureRequest, session: Session) -> Survey:
     """One-shot methods on the session's model."""
+    if session.store.write is not None and _asks_harness(request) and not installed("lm_eval"):
+        pytest.skip(lacking("lm_eval", "what GPTQ gives", package="lm-eval"))
     settings = at(session.settings.scale, session.settings.effort)
     made: Survey = once(request, ("survey", id(session)), lambda: Survey(session, settings))
     if session.store.write is not None:
         try:
             _ = made.windows
-        except InputError as error:
+        except TooLittleText as error:
             pytest.skip(f"the survey's methods cannot be scored on this text: {error}")
     return made
+
+
+def _asks_harness(request: pytest.FixtureRequest) -> bool:
+    """True if a test's row stands on GPTQ, of which lm-evaluation-harness is asked too."""
+    row = getattr(request.node, "callspec", None) and request.node.callspec.params.get("row")
+    return isinstance(row, Row) and any(isinstance(method, GPTQ) for method in row.contestants)
 
 
 @pytest.fixture

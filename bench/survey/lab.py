@@ -17,6 +17,7 @@ from bench.measure.harness import LAMBADA as LAST_WORDS
 from bench.measure.harness import WIKITEXT, can_read, harness
 from bench.measure.instrument import Instrument
 from bench.measure.perplexity import LAMBADA, passages_of
+from bench.measure.rounding import Rounding
 from bench.measure.whole_windows import WholeWindows
 from bench.verdict.documents import Array, Interval, difference_ratio
 from bench.verdict.evidence import Arrays, Origin
@@ -24,7 +25,7 @@ from compress.method import Method
 from compress.quantization.gptq import GPTQ
 from compress.swap import Compression, compressed
 from models.data.text import calibration_batches, text_sha256
-from models.errors import InputError
+from models.errors import InputError, TooLittleText
 
 BATCH_TOKENS = 2048
 PERCENTILES = (50, 90, 99, 99.9)
@@ -81,10 +82,10 @@ class Survey(Instrument):
         """Blocks that are compressed: the first ones, or all."""
         return self.session.decoder.blocks[: self.settings.blocks]
 
-    def doubt(self, *_variants: Method) -> str:
-        """Reason why a result says nothing of the whole model; empty where it does."""
+    def doubt(self, *variants: Scored) -> str:
+        """Reason why a result says nothing of the whole model, or nothing above rounding; empty where it does."""
         if self.settings.blocks is None:
-            return ""
+            return Rounding(self.session).doubt(*(variant.kl.mean() for variant in variants))
         return f"only {self.settings.blocks} block(s) are compressed at this effort; use --effort=normal"
 
     def origin(self) -> Origin:
@@ -103,7 +104,7 @@ class Survey(Instrument):
         length = min(self.settings.tokens, self.session.decoder.longest_context)
         scored = [tokens[:length] for tokens in self.session.corpus.scored if len(tokens) >= length]
         if len(scored) < 2:
-            raise InputError(f"{len(scored)} scored documents have {length} tokens; give longer documents")
+            raise TooLittleText(f"{len(scored)} scored documents have {length} tokens; give longer documents")
         return WholeWindows(torch.stack(scored[: self.settings.documents]), BATCH_TOKENS)
 
     @property

@@ -35,8 +35,8 @@ SURVEY_SETTINGS = {
     ),
     ("embedded", "thorough"): SurveySettings(8, 512, 32, 512, protocol_tokens=33_000),
     ("gpu", "quick"): SurveySettings(8, 1024, 16, 1024),
-    ("gpu", "normal"): SurveySettings(32, 2048, 128, 2048, harness_pages=16, harness_characters=8000, passages=500),
-    ("gpu", "thorough"): SurveySettings(34, 4096, 128, 2048, harness_pages=34, harness_characters=8000, passages=5153),
+    ("gpu", "normal"): SurveySettings(32, 2048, 64, 2048, harness_pages=16, harness_characters=8000, passages=500),
+    ("gpu", "thorough"): SurveySettings(34, 4096, 96, 2048, harness_pages=34, harness_characters=8000, passages=5153),
     ("paper", "quick"): SurveySettings(8, 512, 16, 512),
     ("paper", "normal"): SurveySettings(32, 2048, 128, 2048, harness_pages=62, harness_characters=10**6, passages=5153),
     ("paper", "thorough"): SurveySettings(

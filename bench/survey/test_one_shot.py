@@ -31,7 +31,18 @@ from compress.quantization.mixed_precision import Protection
 from compress.quantization.rounding import RoundToNearest
 
 PAPER_SCALE = "paper-opt"
-pytestmark = pytest.mark.cost(20)
+pytestmark = [
+    pytest.mark.cost(fixture="survey", embedded=(1, 6, 12), gpu=(1, 2, 4)),
+    pytest.mark.cost(of=GPTQ, embedded=(2, 36, 200), gpu=(10, 30, 60)),
+    pytest.mark.cost(of=(SparseGPT, AWQ), embedded=(2, 25, 65), gpu=(8, 15, 20)),
+    pytest.mark.cost(
+        of=(WandaPruning, StructuredPruning, SmoothQuant, LLMInt8, DeepCompression),
+        embedded=(1, 10, 30),
+        gpu=(2, 6, 10),
+    ),
+    pytest.mark.cost(of=Method, embedded=(1, 6, 12), gpu=(1, 2, 4)),
+]
+"""Costs by what a method does with its calibration; GPTQ's variants are read by lm-evaluation-harness too."""
 HALF, GROUPS = 0.5, PerGroup(128)
 LAYER = MagnitudePruning(HALF)
 ROWS = MagnitudePruning(HALF, ComparisonGroup.ROW)
@@ -65,7 +76,7 @@ def details_of(scored: Scored) -> dict:
 
 def settle(conclude: Conclude, survey: Survey, row: Row, interval: Interval, of: Scored) -> None:
     """Conclude a row that stands on a variant, with its columns."""
-    conclude(row, interval, survey, doubt=survey.doubt(), details=details_of(of), method=of.method)
+    conclude(row, interval, survey, doubt=survey.doubt(of), details=details_of(of), method=of.method)
 
 
 def alone(of: str, method: Method, accept: Region, because: str, *, ending: str = "", control: bool = False) -> Row:
@@ -115,6 +126,7 @@ WORD_FROM_BYTE = Row(
 )
 
 
+@pytest.mark.cost(shared="dense, read by lm-evaluation-harness", embedded=(1, 10, 120), gpu=(10, 15, 60))
 @pytest.mark.parametrize("row", parameters(BITS_PER_BYTE, WORD_FROM_BYTE))
 def test_three_metrics_are_one(survey: Survey, conclude: Conclude, row: Row) -> None:
     """lm-evaluation-harness's own figures of the dense and a compressed model against the arithmetic between them.

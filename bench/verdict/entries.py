@@ -109,3 +109,10 @@ def outranks(new: Result, old: Result) -> bool:
     if new.verdict == Verdict.NOT_RUN.value:
         return False
     return EFFORTS.index(new.effort or "normal") >= EFFORTS.index(old.effort or "normal")
+
+
+def within(record: Result, result: Result) -> bool:
+    """True if a new estimate lies in the recorded interval, whose open ends are None."""
+    if result.value is None or record.value is None:
+        return False
+    return (record.low is None or record.low <= result.value) and (record.high is None or result.value <= record.high)

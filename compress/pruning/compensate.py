@@ -16,8 +16,6 @@ BLOCK = 128
 """Number of columns whose updates of those after the block are made together."""
 INNER = 32
 """Number of columns of the inner blocks, few enough that they stay in the cache."""
-MOST_DAMPING = 1.0
-"""Largest damping, as a share of the mean diagonal. A Hessian that needs more than this is not one."""
 
 
 class ColumnRule(Protocol):
@@ -45,61 +43,6 @@ def one_by_one(columns: Tensor, first: int, spread: Tensor, lost: Tensor, values
         own[index + 1 :].addr_(spread[index, index + 1 :], lost[index], alpha=-1)
 
 
-def inverse_factor(gram: Tensor, damping: float) -> tuple[Tensor, Tensor, float]:
-    """Upper Cholesky factor of the inverse of a damped Gram matrix, its dead inputs, and the damping it took.
-
-    `damping` times the mean of the diagonal is added to the diagonal. Where the matrix is still not positive definite,
-    ten times as much is, and so on up to the mean itself; the caller is told how much it was.
-
-    Args:
-        gram: `[d_in, d_in]` float64, Σ x xᵀ; a common factor changes nothing but the factor's size.
-        damping: at least 0.
-
-    Returns:
-        The factor `[d_in, d_in]` float64, which inputs were always zero `[d_in]` bool, and the damping.
-
-    Raises:
-        ValueError: NaN or infinity in the matrix, or no damping up to the limit makes it positive definite.
-    """
-    if not damping >= 0:
-        raise ValueError(f"damping is {damping}; it must be at least 0")
-    if not gram.isfinite().all():
-        raise ValueError("the Gram matrix of the inputs holds NaN or infinity; the calibration pass overflowed")
-    gram = gram.double().clone()
-    diagonal = gram.diagonal()
-    dead = diagonal == 0
-    mean = diagonal.mean() if not dead.all() else torch.ones((), dtype=gram.dtype, device=gram.device)
-    diagonal[dead] = mean  # nothing flows there; any positive number will do
-    used = damping
-    while (upper := _inverse_cholesky(gram, used * mean)) is None:
-        if used >= MOST_DAMPING:
-            raise ValueError(
-                f"the Hessian is not positive definite even with damping {used:g}; "
-                "calibrate with more tokens or raise the damping"
-            )
-        used = min(MOST_DAMPING, used * 10 if used else 1e-8)
-    return upper, dead, used
-
-
-def _inverse_cholesky(gram: Tensor, added: Tensor) -> Tensor | None:
-    """Upper Cholesky factor of the inverse of a matrix with its diagonal raised; None if not positive definite."""
-    damped = gram.clone()
-    damped.diagonal().add_(added)
-    # With H = R Rᵀ for an upper R, the inverse is R⁻ᵀ R⁻¹: one Cholesky factor, of the matrix turned round, and its
-    # inverse do, without forming the inverse of H.
-    lower, failed = torch.linalg.cholesky_ex(damped.flip(0, 1))
-    if failed:
-        return None
-    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    upper = torch.linalg.solve_triangular(lower.flip(0, 1), identity, upper=True)
-    return upper if upper.isfinite().all() else None
-
-
-def damping_note(asked: float, used: float) -> str:
-    """Note of a layer where `inverse_factor` took more damping than was asked; else empty."""
-    return f"damping raised from {asked:g} to {used:g}" if used > asked else ""
-
-
 def compensated(
     weight: Tensor, factor: Tensor, rule: ColumnRule, *, block: int = BLOCK, inner: int | None = None
 ) -> Tensor:
@@ -107,7 +50,7 @@ def compensated(
 
     Args:
         weight: `[d_out, d_in]`.
-        factor: of `inverse_factor`, `[d_in, d_in]`.
+        factor: upper factor of `compress.pruning.factor.inverse_factor`, `[d_in, d_in]`.
         rule: called run by run, from the first.
         block: how many columns are done before those after them are updated; changes the time and not the result.
         inner: the same within a block. Where a rule looks ahead, from a column to others of its block, it must be the

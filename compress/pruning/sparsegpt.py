@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,25 @@ from torch import Tensor, nn
 from compress.grid import Grid, check_bits, fit_grid, from_codes, to_codes
 from compress.layers import SimulatedLinear
 from compress.method import Method
-from compress.pruning.compensate import BLOCK, INNER, compensated, damping_note, inverse_factor, one_by_one
+from compress.pruning.compensate import BLOCK, INNER, compensated, one_by_one
+from compress.pruning.factor import damping_note, inverse_factor
 from compress.pruning.patterns import check_pattern, index_bits
 from compress.selection import check_fraction, removed_count, smallest
 from compress.size import Storage, element_bits, sparse_storage
 from compress.statistics import GramMatrix, Statistic
+
+
+class Pruned(NamedTuple):
+    """Result of SparseGPT on one weight."""
+
+    weight: Tensor
+    """`[d_out, d_in]`."""
+    mask: Tensor
+    """True for the weights that went, `[d_out, d_in]` bool."""
+    damping: float
+    """Damping that the Hessian took, at least the one asked for."""
+    precision: torch.dtype
+    """In which the Hessian was factored: float32 where that was shown to be accurate enough, else float64."""
 
 
 @dataclass
@@ -63,7 +77,7 @@ def sparsegpt(
     bits: int | None = None,
     damping: float = 0.01,
     block: int = BLOCK,
-) -> tuple[Tensor, Tensor, float]:
+) -> Pruned:
     """Prunes a weight, and rounds what is kept where `bits` are given, so that its outputs change little.
 
     Of every block of 128 columns exactly `round(sparsity * weights)` go; with `n_of_m` all but n of every m
@@ -79,17 +93,14 @@ def sparsegpt(
         damping: of the mean diagonal, added to the Hessian's.
         block: columns among which weights are compared; without a pattern it belongs to the result.
 
-    Returns:
-        The weight, the mask of those that went (bool), and the damping used.
-
     Raises:
         ValueError: m does not divide the inputs, or a Hessian that is not positive definite.
     """
     d_out, d_in = weight.shape
     if n_of_m is not None and d_in % n_of_m[1]:
         raise ValueError(f"cannot cut {d_in} inputs into groups of {n_of_m[1]} for {n_of_m[0]}:{n_of_m[1]} sparsity")
-    factor, dead, used = inverse_factor(gram, damping)
-    weight = weight.masked_fill(dead, 0)
+    factor = inverse_factor(gram, damping, weight.dtype)
+    weight = weight.masked_fill(factor.dead, 0)
     grid = None
     if bits is not None:
         check_bits(bits)
@@ -98,9 +109,10 @@ def sparsegpt(
     if n_of_m is not None:
         block = max(1, block // n_of_m[1]) * n_of_m[1]
     mask = torch.zeros(d_in, d_out, dtype=torch.bool, device=weight.device)
-    rule = _Pruning(factor.diagonal().to(weight.dtype), sparsity, n_of_m, grid, mask)
+    rule = _Pruning(factor.upper.diagonal().to(weight.dtype), sparsity, n_of_m, grid, mask)
     inner = INNER if n_of_m is None or INNER % n_of_m[1] == 0 else n_of_m[1]
-    return compensated(weight, factor, rule, block=block, inner=inner), rule.mask.T.contiguous(), used
+    kept = compensated(weight, factor.upper, rule, block=block, inner=inner)
+    return Pruned(kept, rule.mask.T.contiguous(), factor.damping, factor.upper.dtype)
 
 
 @dataclass(frozen=True)
@@ -128,14 +140,14 @@ class SparseGPT(Method):
         gram = self.measured(GramMatrix, statistic, name)
         weight = layer.weight.detach()
         try:
-            kept, mask, used = self._pruned(weight.float(), gram.sum)
+            pruned = self._pruned(weight.float(), gram.sum)
         except ValueError as error:
             raise ValueError(f"{name or 'the layer'}: {error}") from error
-        kept = kept.to(weight.dtype)
-        storage = self._storage(kept, int((~mask).sum()))
-        return SimulatedLinear(kept, layer.bias, storage=storage, note=damping_note(self.damping, used))
+        kept = pruned.weight.to(weight.dtype)
+        storage = self._storage(kept, int((~pruned.mask).sum()))
+        return SimulatedLinear(kept, layer.bias, storage=storage, note=damping_note(self.damping, pruned.damping))
 
-    def _pruned(self, weight: Tensor, gram: Tensor) -> tuple[Tensor, Tensor, float]:
+    def _pruned(self, weight: Tensor, gram: Tensor) -> Pruned:
         return sparsegpt(weight, gram, sparsity=self.sparsity, n_of_m=self.n_of_m, bits=self.bits, damping=self.damping)
 
     def _storage(self, weight: Tensor, kept: int) -> Storage:

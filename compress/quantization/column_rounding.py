@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,9 +12,18 @@ from torch import Tensor
 from compress.grid import Grid, fit_grid, from_codes, to_codes
 from compress.pruning.compensate import one_by_one
 
-MOST_STEPS = 1e30
-"""Limit to counting columns in steps of their grid: where what others lost comes into a group of zeros, whose
-scale is the smallest there is, products of steps could overflow."""
+LEAST_STEP = 1e-25
+"""Smallest step of a grid, as a share of the largest weight. A group with a smaller one is all but zero and is given
+zeros: counted in such steps, what other columns lost into it would overflow."""
+
+
+class _Steps(NamedTuple):
+    """Grid as whole columns are counted on it, each tensor `[d_out]`."""
+
+    unit: Tensor
+    lowest: Tensor
+    """Number of steps at the grid's lower end."""
+    highest: Tensor
 
 
 class Ranges(Enum):
@@ -41,21 +51,30 @@ class ColumnRounding:
     scales: list[Tensor] = field(default_factory=list)
     zero_points: list[Tensor] = field(default_factory=list)
     grids: dict[int, Grid] = field(default_factory=dict)
+    steps: dict[int, _Steps] = field(default_factory=dict)
     stale: Tensor | None = None
 
     def __post_init__(self) -> None:
-        self.codes = torch.empty_like(self.weight.T)
+        self.codes = torch.empty_like(self.weight.T, memory_format=torch.contiguous_format)
         self.groups = (self.order if self.ranges is Ranges.STATIC else torch.arange(len(self.order))) // self.size
         self.group_of = self.groups.tolist()
+        self.largest = self.weight.abs().amax()
         if self.ranges is Ranges.STATIC:
-            for group in range(-(-len(self.order) // self.size)):
-                self._fit(group, self.weight[:, (self.groups == group).to(self.weight.device)])
+            members = self.groups.argsort(stable=True).split(self.size)
+            for group, columns in enumerate(members):
+                self._fit(group, self.weight[:, columns.to(self.weight.device)])
 
     def _fit(self, group: int, members: Tensor) -> None:
         grid = fit_grid(members, self.bits, symmetric=self.symmetric)
         self.scales.append(grid.scale)
         self.zero_points.append(grid.zero_point)
-        self.grids[group] = grid._replace(scale=grid.scale[:, 0], zero_point=grid.zero_point[:, 0])
+        self.grids[group] = grid = grid._replace(scale=grid.scale[:, 0], zero_point=grid.zero_point[:, 0])
+        # On the device, row by row: a look at the scales from here would make a GPU wait for each group.
+        empty = grid.scale < self.largest * LEAST_STEP
+        ends = (end - grid.zero_point for end in (grid.lowest, grid.highest))
+        self.steps[group] = _Steps(
+            torch.where(empty, self.largest, grid.scale), *(end.masked_fill(empty, 0) for end in ends)
+        )
 
     def begin(self, columns: Tensor, start: int, end: int) -> None:
         """Copies the columns where the reference's ranges are asked for."""
@@ -64,27 +83,23 @@ class ColumnRounding:
 
     def run(self, columns: Tensor, first: int, spread: Tensor, lost: Tensor) -> None:
         """Rounds a run of columns: in steps of their grid where they share one, which leaves little to do for each."""
-        own = columns[first : first + len(lost)]
-        if len(set(self.group_of[first : first + len(own)])) == 1:
-            grid = self._grid(columns, first)
-            steps = own / grid.scale
-            lowest, highest = steps.aminmax()
-            if -MOST_STEPS < float(lowest) and float(highest) < MOST_STEPS:
-                self._run_in_steps(steps, grid, first, spread, lost)
-                torch.mul(steps, grid.scale, out=own)
-                return
-        one_by_one(columns, first, spread, lost, lambda index: self._column(columns, index))
+        if len(set(self.group_of[first : first + len(lost)])) == 1:
+            self._run_in_steps(columns, first, spread, lost)
+        else:
+            one_by_one(columns, first, spread, lost, lambda index: self._column(columns, index))
 
-    def _run_in_steps(self, steps: Tensor, grid: Grid, first: int, spread: Tensor, lost: Tensor) -> None:
-        codes = self.codes[first : first + len(steps)]
-        lowest, highest = grid.lowest - grid.zero_point, grid.highest - grid.zero_point
-        for index, (step, code, own) in enumerate(zip(steps, codes, lost, strict=True)):
+    def _run_in_steps(self, columns: Tensor, first: int, spread: Tensor, lost: Tensor) -> None:
+        grid = self._grid(columns, first)
+        unit, lowest, highest = self.steps[self.group_of[first]]
+        own, codes = (whole[first : first + len(lost)] for whole in (columns, self.codes))
+        steps = own / unit
+        for index, (step, code, part) in enumerate(zip(steps, codes, lost, strict=True)):
             torch.round(step, out=code).clamp_(lowest, highest)
-            torch.sub(step, code, out=own)
-            steps[index + 1 :].addr_(spread[index, index + 1 :], own, alpha=-1)
-        steps.copy_(codes)
+            torch.sub(step, code, out=part)
+            steps[index + 1 :].addr_(spread[index, index + 1 :], part, alpha=-1)
+        torch.mul(codes, unit, out=own)
         codes += grid.zero_point
-        lost.mul_(grid.scale)
+        lost.mul_(unit)
 
     def _column(self, columns: Tensor, index: int) -> Tensor:
         grid = self._grid(columns, index)

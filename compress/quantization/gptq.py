@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from compress.grid import check_bits
 from compress.layers import SimulatedLinear, WeightGrid
 from compress.method import Method
-from compress.pruning.compensate import BLOCK, INNER, compensated, damping_note, inverse_factor
+from compress.pruning.compensate import BLOCK, INNER, compensated
+from compress.pruning.factor import damping_note, inverse_factor
 from compress.quantization.column_rounding import ColumnRounding, Ranges
 from compress.quantization.grouping import PerGroup, PerRow, PerTensor
 from compress.size import Storage, element_bits
@@ -37,6 +38,8 @@ class Quantized:
     """Group of each column, `[d_in]`."""
     damping: float
     """Damping that the Hessian took, at least the one asked for."""
+    precision: torch.dtype
+    """In which the Hessian was factored: float32 where that was shown to be accurate enough, else float64."""
 
 
 def gptq(
@@ -76,17 +79,17 @@ def gptq(
     if activation_order:
         order = gram.diagonal().argsort(descending=True, stable=True)
         weight, gram = weight[:, order], gram[order][:, order]
-    factor, dead, used = inverse_factor(gram, damping)
-    if dead.any():
-        weight = weight.masked_fill(dead, 0)
+    factor = inverse_factor(gram, damping, weight.dtype)
+    weight = weight.masked_fill(factor.dead, 0)
     rule = ColumnRounding(weight, bits, size, symmetric, ranges, torch.arange(d_in) if order is None else order.cpu())
     block, inner = _blocks(block, size, d_in, ranges)
-    rounded = compensated(weight, factor, rule, block=block, inner=inner)
-    codes, groups = rule.codes.T, rule.groups.to(weight.device)
+    rounded = compensated(weight, factor.upper, rule, block=block, inner=inner)
+    codes, groups = rule.codes.T.contiguous(), rule.groups.to(weight.device)
     if order is not None:
         back = order.argsort()
         rounded, codes, groups = rounded[:, back], codes[:, back], groups[back]
-    return Quantized(rounded, codes, torch.cat(rule.scales, 1), torch.cat(rule.zero_points, 1), groups, used)
+    grids = torch.cat(rule.scales, 1), torch.cat(rule.zero_points, 1)
+    return Quantized(rounded, codes, *grids, groups, factor.damping, factor.upper.dtype)
 
 
 def _blocks(block: int, size: int, d_in: int, ranges: Ranges) -> tuple[int, int]:

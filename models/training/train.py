@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from models.errors import InputError
+from models.errors import InputError, TooLittleText
+from models.training.accelerators import accelerator_for, generators_of
 from models.training.checkpoints import Checkpoints
 from models.training.plan import Diverged, History, Loss, Training, Watch
 from models.training.schedules import scheduler
@@ -37,11 +38,13 @@ def windows_of(tokens: Tensor, context: int) -> Tensor:
     """A token sequence cut into training windows `[windows, context]`; the rest is dropped.
 
     Raises:
-        InputError: the text is shorter than one window.
+        TooLittleText: the text is shorter than one window.
     """
     count = len(tokens) // context
     if not count:
-        raise InputError(f"the training text has {len(tokens)} tokens and one window takes {context}; give more text")
+        raise TooLittleText(
+            f"the training text has {len(tokens)} tokens and one window takes {context}; give more text"
+        )
     return tokens[: count * context].view(count, context)
 
 
@@ -79,7 +82,7 @@ def train(
             (which stays on disk).
         training: how.
         loss: what to lower.
-        device: cpu or cuda.
+        device: cpu, cuda or cuda:1.
         folder: where checkpoints go; a run with the same settings goes on from there.
         save_every: steps between checkpoints; 0 for none but the last.
         watch: told of every step; by default a bar with loss and tokens a second is shown.
@@ -90,11 +93,11 @@ def train(
     """
     if not len(windows):
         raise InputError("there is no window to train on; give more text")
-    run = _Run(model, windows, training, loss, Accelerator(cpu=device == "cpu", mixed_precision=training.precision))
+    run = _Run(model, windows, training, loss, accelerator_for(device, training.precision))
     kept = Checkpoints(run.accelerator, folder, training)
     bar = tqdm(total=training.steps, unit=" steps", disable=watch is not None, leave=False)
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=generators_of(run.accelerator.device)):
             torch.manual_seed(training.seed)
             history = kept.resume()
             bar.update(len(history.losses))

@@ -11,56 +11,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
 
 from models.errors import InputError
-from models.training.schedules import scheduler
-from models.training.train import History, Loss, Training, batch_indices
+from models.training.stacks import Stack, StackedLoss
+from models.training.train import History, Training, batch_indices
 
 Watch = Callable[[int, float], None]
 """Function that is told after every step of all models' tokens and of the first one's loss."""
-
-
-class _Objective(nn.Module):
-    def __init__(self, model: nn.Module, loss: Loss) -> None:
-        super().__init__()
-        self.model, self.loss = model, loss
-
-    def forward(self, rows: Tensor) -> Tensor:
-        return self.loss(self.model, rows)
-
-
-class _Stack:
-    """The weights of all models with one optimizer over them."""
-
-    def __init__(self, models: Sequence[nn.Module], training: Training, loss: Loss, device: str) -> None:
-        objective = _Objective(models[0], loss).train().to(device)
-        stacked, buffers = stack_module_state([_Objective(model, loss).to(device) for model in models])
-        self.weights = {name: value.detach().requires_grad_(value.requires_grad) for name, value in stacked.items()}
-        self.trained = {name: value for name, value in self.weights.items() if value.requires_grad}
-        self.losses = vmap(lambda batch, weights: functional_call(objective, weights, (batch,)))
-        if buffers:
-            raise ValueError(
-                f"models with buffers ({', '.join(buffers)}) cannot be stacked here; train them one by one"
-            )
-        groups = _groups(self.trained, training.weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas)
-        self.schedule = scheduler(self.optimizer, training.schedule, warmup=training.warmup, steps=training.steps)
-        self.clip = training.clip
-        self.last_good: dict[int, dict[str, Tensor]] = {}
-
-    def step(self, batches: Tensor) -> tuple[list[float], list[int]]:
-        """Train on `[models, batch, ...]`; gives the losses, and which models failed at this step."""
-        losses = self.losses(batches, self.weights)
-        losses.sum().backward()
-        good = _clip(self.trained, losses.detach(), self.clip)
-        failed = [number for number in torch.nonzero(~good).flatten().tolist() if number not in self.last_good]
-        for number in failed:
-            self.last_good[number] = {name: value[number].detach().clone() for name, value in self.weights.items()}
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.schedule.step()
-        return losses.detach().tolist(), failed
 
 
 @torch.enable_grad()  # a teacher may be wanted in the midst of scoring
@@ -70,21 +27,25 @@ def train_many(
     training: Training,
     seeds: Sequence[int],
     *,
-    loss: Loss,
+    loss: StackedLoss,
+    given: Sequence[Tensor] = (),
+    at_once: int | None = None,
     device: str = "cpu",
     watch: Watch | None = None,
 ) -> list[History]:
     """Train models of one shape in place, each on its own order of the same rows, as `train` would.
 
     A model whose loss or gradient is no number stops there: it keeps the last good weights, its history says at which
-    step it failed, and the others go on.
+    step it failed, and the others go on. Models stay on the device that they come from.
 
     Args:
         models: of one shape.
         rows: `[examples, ...]`, what the loss takes a batch of.
         training: how; its own seed is not used.
         seeds: of each model's order.
-        loss: what to lower.
+        loss: what to lower, from a model, a batch of rows and a batch of each tensor that is given.
+        given: `[examples, ...]` each, wherever they lie; only a batch of them is brought to the device at a time.
+        at_once: the most models in one stack, where the device holds no more; None for all.
         device: cpu or cuda.
         watch: told of every step.
 
@@ -98,40 +59,31 @@ def train_many(
         raise ValueError(
             "models trained together take whole batches in float32; use models.training.train for anything else"
         )
-    stack, histories, rows = _Stack(models, training, loss, device), [History() for _ in models], rows.to(device)
-    tokens = training.batch * rows[0].numel()
+    rows, histories, size = rows.to(device), [], at_once or len(models)
+    for start in range(0, len(models), size):
+        stacked, own = models[start : start + size], seeds[start : start + size]
+        stack = Stack(stacked, training, loss, device)
+        histories += _trained(stack, [rows, *given], training, own, device, watch)
+        stack.unstack(stacked)
+    return histories
+
+
+def _trained(  # noqa: PLR0917 - of train_many
+    stack: Stack, data: list[Tensor], training: Training, seeds: Sequence[int], device: str, watch: Watch | None
+) -> list[History]:
+    """Histories of the models of one stack, trained."""
+    histories, examples = [History() for _ in seeds], len(data[0])
+    tokens = training.batch * data[0][0].numel()
     for step in range(training.steps):
         started = time.perf_counter()
-        indices = [batch_indices(len(rows), training.batch, step, seed) for seed in seeds]
-        losses, failed = stack.step(rows[torch.tensor(indices, device=rows.device)])
+        indices = torch.tensor([batch_indices(examples, training.batch, step, seed) for seed in seeds])
+        losses, failed = stack.step(tuple(each[indices.to(each.device)].to(device) for each in data))
         for number in failed:
             histories[number].failed = step
         _note(histories, losses, tokens, time.perf_counter() - started)
         if watch is not None:
-            watch(len(models) * tokens, losses[0])
-    _unstack(models, stack.weights, stack.last_good)
+            watch(len(seeds) * tokens, losses[0])
     return histories
-
-
-def _groups(trained: dict[str, Tensor], decay: float) -> list[dict]:
-    """Parameter groups as in `models.training.train`; a stacked matrix has one axis more."""
-    return [
-        {"params": [value for value in trained.values() if value.ndim > 2], "weight_decay": decay},
-        {"params": [value for value in trained.values() if value.ndim <= 2], "weight_decay": 0.0},
-    ]
-
-
-@torch.no_grad()
-def _clip(trained: dict[str, Tensor], losses: Tensor, most: float) -> Tensor:
-    """Clip each model's gradient to a norm and empty those that are no numbers; says which models are good."""
-    gradients = [value.grad for value in trained.values() if value.grad is not None]
-    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
-    good = losses.isfinite() & norms.isfinite()
-    factor = torch.where(good, (most / (norms + 1e-6)).clamp(max=1.0), 0.0)
-    for gradient in gradients:
-        gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
-        gradient[~good] = 0.0  # nought times NaN is NaN
-    return good
 
 
 def _note(histories: list[History], losses: list[float], tokens: int, seconds: float) -> None:
@@ -140,13 +92,3 @@ def _note(histories: list[History], losses: list[float], tokens: int, seconds: f
             history.losses.append(value)
             history.tokens += tokens
         history.seconds += seconds / len(histories)
-
-
-@torch.no_grad()
-def _unstack(models: Sequence[nn.Module], weights: dict[str, Tensor], last_good: dict[int, dict[str, Tensor]]) -> None:
-    for number, model in enumerate(models):
-        places = dict(_Objective(model, lambda _model, rows: rows).named_parameters())
-        for name, place in places.items():
-            kept = last_good.get(number)
-            place.copy_(kept[name] if kept else weights[name][number])
-        model.eval()

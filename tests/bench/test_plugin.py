@@ -89,7 +89,7 @@ def test_a_torn_line_and_a_damaged_neighbour_harm_nothing(first_run, own, tmp_pa
     [
         (["--contexts", "4,65"], "give longer or more documents, or lower --contexts"),
         (["--claims", "KPP1"], "--claims names 'KPP1', which is no claim; the nearest are"),
-        (["--device", "cuda"], "no CUDA GPU; use --device cpu"),
+        (["--device", "cuda"], "no CUDA GPU; use --device=cpu"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(own, tmp_path, change, message):
@@ -109,6 +109,8 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(own, tmp_path, change, mes
         ({"record": True, "effort": "quick"}, "--record writes to reports/, and nothing of quick effort"),
         ({"record": True, "report_dir": ROOT}, "--record writes to reports/"),
         ({"record": True, "compressed": "x"}, "--record is for claims"),
+        ({"gpu_memory": 0.0}, "--gpu-memory is 0; give gigabytes above 0"),
+        ({"gpu_memory": float("nan")}, "--gpu-memory is nan"),
         ({"dense": "x"}, "--dense goes with --compressed"),
         ({"dense": "x", "model": "y", "compressed": "z"}, "--dense goes with --compressed"),
     ],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.select import SECONDS, estimated_seconds, known_ids, listing, ordered, selected, unmeasured, wanted_ids
+from bench.select import known_ids, listing, ordered, selected, unmeasured, wanted_ids
 from bench.verdict.claims import CLAIMS, INSTRUMENTS
 
 CONFTEST = """
@@ -24,7 +24,6 @@ def pytest_collection_modifyitems(config, items):
     if wanted := config.getoption("claims"):
         items[:], dropped = select.selected(items, wanted)
         config.hook.pytest_deselected(items=dropped)
-    items[:] = select.ordered(items)
 """
 CLAIMED = ("LC3a", "LC3b", "KP1a", "KP1b", "KP10a", "KP15a", "KP2a", "INSTRUMENT", "")
 
@@ -32,12 +31,11 @@ CLAIMED = ("LC3a", "LC3b", "KP1a", "KP1b", "KP10a", "KP15a", "KP2a", "INSTRUMENT
 class Item:
     """As much of a test as selection and order look at."""
 
-    def __init__(self, name, of="", *, seconds=1.0, folder="krony", fixtures=(), parameters=()):
-        self.name, self.path = name, Path(folder) / "test_it.py"
-        self.marks = {"claim": of, "cost": seconds} if of else {"cost": seconds}
+    def __init__(self, name, of="", *, seconds=1.0, folder="krony", fixtures=(), parameters=(), leads=False):
+        self.name, self.path, self.seconds = name, Path(folder) / "test_it.py", seconds
+        self.marks = ({"claim": of} if of else {}) | ({"leads": None} if leads else {})
         self.fixturenames = ("request", *fixtures, *parameters)
         self.callspec = type("CallSpec", (), {"params": dict.fromkeys(parameters)})
-        self.stash = pytest.Stash()
 
     def iter_markers(self, name):
         return [pytest.Mark(name, (self.marks[name],), {})] if name in self.marks else []
@@ -48,6 +46,10 @@ class Item:
 
 def names(items):
     return [item.name for item in items]
+
+
+def order(items, decided=()):
+    return names(ordered(items, lambda item: item.seconds, lambda item: item.name in decided))
 
 
 ITEMS = [Item(of or "ordinary", of) for of in CLAIMED]
@@ -120,7 +122,7 @@ def test_a_mistyped_claim_ends_the_session_in_one_sentence(suite, monkeypatch, a
 
 def test_cheap_claims_come_first_and_dear_ones_last():
     items = [Item(f"{seconds} s", "KP1a", seconds=seconds) for seconds in (400, 5, 90, 0.1, 20, 6)]
-    assert names(ordered(items)) == ["0.1 s", "5 s", "6 s", "20 s", "90 s", "400 s"]
+    assert order(items) == ["0.1 s", "5 s", "6 s", "20 s", "90 s", "400 s"]
 
 
 def test_items_of_equal_cost_stay_with_their_folder_and_in_their_order():
@@ -129,34 +131,41 @@ def test_items_of_equal_cost_stay_with_their_folder_and_in_their_order():
         for i, s in enumerate((20, 5, 30))
         for folder in ("b", "a")
     ]
-    assert names(ordered(items)) == ["b-1", "a-1", "b-0", "b-2", "a-0", "a-2"]
+    assert order(items) == ["b-1", "a-1", "b-0", "b-2", "a-0", "a-2"]
 
 
 def test_an_instrument_comes_before_the_claims_that_rest_on_it():
     items = [
-        Item("grows", "LC3b", fixtures=("ladder", "conclude"), parameters=("row",)),
+        Item("grows", "LC3b", fixtures=("ladder", "conclude"), parameters=("row",), seconds=2),
         Item("counted", "KP1a", fixtures=("conclude",)),
         Item("floor", "INSTRUMENT", seconds=100, fixtures=("ladder", "conclude"), parameters=("scenario",)),
-        Item("elsewhere", "SV3a", folder="survey", fixtures=("ladder", "conclude")),
-        Item("ordinary", fixtures=("ladder",)),
+        Item("elsewhere", "SV3a", folder="survey", fixtures=("ladder", "conclude"), seconds=2),
     ]
-    assert names(ordered(items)) == ["counted", "ordinary", "elsewhere", "floor", "grows"]
+    assert order(items) == ["counted", "elsewhere", "floor", "grows"]
 
 
 def test_an_instrument_of_the_whole_folder_leads_it():
-    items = [Item("grows", "LC3b", fixtures=("curves",)), Item("floor", "INSTRUMENT", fixtures=("curves",))]
-    assert names(ordered(items)) == ["floor", "grows"]
+    items = [
+        Item(name, of, fixtures=("curves",), seconds=5) for name, of in (("grows", "LC3b"), ("floor", "INSTRUMENT"))
+    ]
+    assert order(items) == ["floor", "grows"]
 
 
-def test_the_cost_is_the_callers_to_say():
-    items = [Item("a", "KP1a", seconds=1), Item("b", "KP1b", seconds=400)]
-    assert names(ordered(items, lambda item: {"a": 90, "b": 2}[item.name])) == ["b", "a"]
+def test_what_much_rests_on_comes_after_what_takes_a_moment_and_before_all_else():
+    items = [
+        Item("cheap", "SV3a", folder="survey", seconds=5),
+        Item("curve", "LC3b", folder="long_context", seconds=40, leads=True),
+        Item("simulated", "VERDICTS", folder="long_context", seconds=90, leads=True),
+        Item("counted", "KP1a", seconds=0.5),
+        Item("trained", "KP4a", seconds=900),
+    ]
+    assert order(items) == ["counted", "simulated", "curve", "cheap", "trained"]
 
 
-def test_an_estimate_is_of_the_stash_then_of_the_marker_then_a_second():
-    item = Item("a", "KP1a", seconds=40)
-    assert estimated_seconds(item) == 40
-    item.stash[SECONDS] = 3.0
-    assert estimated_seconds(item) == 3
-    del item.marks["cost"], item.stash[SECONDS]
-    assert estimated_seconds(item) == 1
+def test_undecided_rows_come_before_decided_ones_of_their_class():
+    items = [Item(name, "KP1a", seconds=seconds) for name, seconds in (("held", 5), ("open", 6), ("moment", 1))]
+    assert order(items, decided=("held", "moment")) == ["moment", "open", "held"]
+
+
+def test_times_of_speed_come_after_every_claim():
+    assert order([Item("speed"), Item("dear", "KP1a", seconds=900)]) == ["dear", "speed"]

@@ -72,7 +72,7 @@ def test_a_folder_that_is_no_model_is_named(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_refused(gpt2_folder):
-    with pytest.raises(InputError, match="no CUDA GPU; use --device cpu"):
+    with pytest.raises(InputError, match="no CUDA GPU; use --device=cpu"):
         load(str(gpt2_folder), device="cuda")
 
 

@@ -10,6 +10,7 @@ from bench.fixtures import Conclude
 from bench.survey.distillation.lab import BILSTM, FIRST_LAYERS, Distillation
 from bench.survey.distillation.lessons import LOGITS, Lesson, Student
 from bench.survey.distillation.teachers import MAIN
+from bench.verdict.crossed import crossed_interval
 from bench.verdict.documents import Array, Interval
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
@@ -153,9 +154,12 @@ def _shown(test: Array, shifted: Array) -> dict:
 
 
 def _ahead(lab: Distillation, taught: list[Taught]) -> Interval:
-    """Points of the first over the second, seed by seed: both start from the same weights and read in one order."""
-    first, second = (lab.accuracy(each.student(lab)) for each in taught)
-    return contrast([first - second], [1])
+    """Points of the first over the second, of seeds crossed with texts.
+
+    Seed by seed both start from the same weights and read in one order, and they are scored on the same texts.
+    """
+    first, second = (lab.scored(each.student(lab)) for each in taught)
+    return crossed_interval(100 * (first - second), lambda means: means[..., 0])
 
 
 def _taught(row: Row) -> list[Taught]:

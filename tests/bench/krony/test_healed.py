@@ -60,6 +60,19 @@ def test_healing_changes_a_copy_and_brings_blocks_closer(lab, variant):
     assert np.array_equal(unhealed["errors"][:, 0], unhealed["errors"][:, 1])
 
 
+@pytest.mark.parametrize(("batch", "steps"), [(1, [1, 1, 1, 1]), (3, [3, 1])])
+def test_a_step_of_healing_takes_as_many_sequences_as_are_set(lab, batch, steps):
+    real = Healed(lab, HealedSettings(4, Healing(1), 24, batch=batch))
+    assert [len(each) for each in real.batches] == steps
+    assert "4 x 24 tokens" in real.origin().protocol
+    assert np.isfinite(real.measure(COARSE)["loss"]).all()
+
+
+def test_on_the_cpu_every_sequence_is_a_step():
+    for (scale, _), settings in HEALED.items():
+        assert (settings.batch == 1) == (scale == "embedded")
+
+
 def test_only_the_first_blocks_where_so_many_are_asked_for(lab):
     real = Healed(lab, HealedSettings(2, UNHEALED, 20, blocks=1))
     assert len(real.measure(COARSE)["errors"]) == 1 and "1 blocks" in real.origin().protocol

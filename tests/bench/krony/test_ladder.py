@@ -1,5 +1,7 @@
 """The instruments of Krony-PT at toy size: what qualifies a teacher, what a student is, what intervals count."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +67,23 @@ def test_a_teacher_and_its_rivals_have_the_same_text(tmp_path, text_file, steps,
     assert ladder.read == steps * 4 * SHAPE.positions
     assert length == (text or ladder.read) or (steps == 900 and length < ladder.read)
     assert ladder._fresh(SHAPE).config.resid_pdrop == dropout
+
+
+@pytest.mark.parametrize(("passes", "short"), [(None, False), (10_000, False), (1, True)])
+def test_a_text_too_short_for_the_teacher_is_said_before_it_trains(ladder, passes, short):
+    training = replace(ladder.settings.teacher, steps=900)
+    long = Ladder(ladder.session, replace(ladder.settings, teacher=training, passes=passes))
+    length = len(long.text[0])
+    said = long.shortage
+    assert bool(said) == short
+    if short:
+        assert f"read {length:,} tokens" in said and f"{long.read - length:,} tokens more with --train-text" in said
+    assert not list(long.session.folder.glob("training/*"))
+
+
+def test_large_teachers_read_repeated_text_with_dropout_and_not_for_ever():
+    for (scale, _), settings in LADDERS.items():
+        assert scale != "gpu" or (settings.dropout > 0 and settings.passes is not None)
 
 
 def test_an_untrained_teacher_does_not_qualify(ladder):

@@ -3,8 +3,8 @@
 import pytest
 
 from bench.report import __main__ as command
-from bench.verdict.evidence import FILE, append
-from tests.bench.report.synthetic import RUN, evidence, result
+from bench.verdict.evidence import FILE, append, read
+from tests.bench.report.synthetic import RUN, result
 
 
 @pytest.fixture
@@ -15,19 +15,26 @@ def folder(tmp_path):
     return folder
 
 
-def test_changed_new_and_missing_rows_are_named():
-    old = evidence(result(), result("LC2-gone"), result("LC3-same"))
-    new = evidence(result(verdict="inconclusive", high=1.3), result("LC4-new"), result("LC3-same"))
-    assert command.changes(old, new) == [
-        "LC1-magnitude-0.1: reproduced -> inconclusive (1.00 [0.90, 1.10] -> 1.00 [0.90, 1.30])",
-        "LC2-gone: missing, was reproduced (1.00 [0.90, 1.10])",
-        "LC4-new: new, reproduced (1.00 [0.90, 1.10])",
-    ]
-
-
 def test_equal_records_have_no_changes(folder, capsys):
     assert command.main(["--changes", str(folder), str(folder)]) == 0
     assert capsys.readouterr().out == "no verdict changed\n"
+
+
+def test_a_strict_comparison_fails_where_a_row_went_missing(folder, tmp_path, capsys):
+    append(tmp_path / "later", dict(RUN))
+    append(tmp_path / "later", result("LC3-other"))
+    assert command.main(["--changes", str(folder), str(tmp_path / "later")]) == 0
+    assert command.main(["--changes", str(folder), str(tmp_path / "later"), "--strict"]) == 1
+    said = capsys.readouterr()
+    assert "LC1-magnitude-0.1: missing, was reproduced" in said.out
+    assert said.err == f"rows that are missing, were not run or have a worse verdict than in {folder}: 1\n"
+
+
+def test_folders_are_joined_by_name(folder, tmp_path):
+    append(tmp_path / "later", dict(RUN))
+    append(tmp_path / "later", result("LC3-other"))
+    assert command.main(["--join", str(tmp_path / "both"), str(folder), str(tmp_path / "later")]) == 0
+    assert set(read(tmp_path / "both").rows) == {"LC1-magnitude-0.1", "LC3-other"}
 
 
 def test_pages_of_a_named_folder_are_written_and_no_index(folder, capsys):

@@ -71,8 +71,8 @@ def test_a_soft_target_equal_to_the_teacher_keeps_it(small):
     logits = small.teacher_logits("mini")
     from bench.small_models.variants import DistilledLoss
 
-    loss = DistilledLoss(24, logits, Distilled("mini", 0.0, 2.0))
-    loss(teacher.requires_grad_(True), small.rows["train"]).backward()
+    loss = DistilledLoss(24, Distilled("mini", 0.0, 2.0))
+    loss(teacher.requires_grad_(True), small.rows["train"], logits).backward()
     largest = max(float(value.grad.abs().max()) for value in teacher.parameters() if value.grad is not None)
     assert largest < 1e-5
     assert all(torch.equal(a, b) for a, b in zip(before, teacher.parameters(), strict=True))
@@ -119,8 +119,21 @@ def test_missing_data_is_named(tmp_path):
     with pytest.raises(InputError, match="label '7' is not one of"):
         sst2(tmp_path)
     (tmp_path / "snli-cad-train.tsv").write_text("a\tb\n1\t2\n")
-    with pytest.raises(InputError, match="has no column sentence1"):
+    with pytest.raises(InputError, match="no rows with the column sentence1"):
         counterfactual_nli(tmp_path)
+
+
+@pytest.mark.parametrize("column", ["sentence", "content"])
+def test_the_reviews_may_stand_in_glues_own_column(tmp_path, column):
+    for name in ("train", "dev"):
+        (tmp_path / f"sst2.{name}.tsv").write_text(f"{column}\tlabel\na fine film\t1\ndull\t0\n")
+    assert sst2(tmp_path).test == [("a fine film", "positive"), ("dull", "negative")]
+
+
+def test_reviews_without_a_column_of_text_are_refused(tmp_path):
+    (tmp_path / "sst2.train.tsv").write_text("text\tlabel\na fine film\t1\n")
+    with pytest.raises(InputError, match=r"has no column sentence \(GLUE's name\) or content"):
+        sst2(tmp_path)
 
 
 def test_counterfactuals_are_the_other_distribution(tmp_path):

@@ -10,7 +10,7 @@ from compress.quantization.gptq import gptq
 from compress.quantization.grouping import PerRow
 from compress.selection import smallest
 from compress.statistics import GramMatrix
-from tests.layers import correlated, measured
+from tests.layers import correlated, measured, waits
 
 
 def oracle_sparsegpt(weight, gram, sparsity, block, n_of_m=None, damping=0.01):
@@ -46,7 +46,7 @@ def oracle_sparsegpt(weight, gram, sparsity, block, n_of_m=None, damping=0.01):
 @pytest.mark.parametrize("sparsity, n_of_m", [(0.5, None), (0.3, None), (0.5, (2, 4)), (0.5, (4, 8))])
 def test_sparsegpt_is_its_definition(sparsity, n_of_m):
     weight, gram, _ = correlated(6, 24, seed=2)
-    pruned, mask, _ = sparsegpt(weight, gram, sparsity=sparsity, n_of_m=n_of_m, block=8)
+    pruned, mask, *_ = sparsegpt(weight, gram, sparsity=sparsity, n_of_m=n_of_m, block=8)
     expected, expected_mask = oracle_sparsegpt(weight, gram, sparsity, 8, n_of_m)
     assert (mask.numpy() == expected_mask).all()
     np.testing.assert_allclose(pruned.numpy(), expected, atol=1e-9)
@@ -58,15 +58,15 @@ def test_sparsegpt_is_its_definition(sparsity, n_of_m):
 
 def test_sparsegpt_without_pruning_is_the_weight_and_with_bits_gptq():
     weight, gram, _ = correlated(6, 24, seed=4)
-    kept, mask, _ = sparsegpt(weight, gram, sparsity=0)
+    kept, mask, *_ = sparsegpt(weight, gram, sparsity=0)
     assert torch.equal(kept, weight) and not mask.any()
-    rounded, _, _ = sparsegpt(weight, gram, sparsity=0, bits=3)
+    rounded, *_ = sparsegpt(weight, gram, sparsity=0, bits=3)
     torch.testing.assert_close(rounded, gptq(weight, gram, bits=3, grouping=PerRow()).weight, rtol=0, atol=0)
 
 
 def test_sparsegpt_on_identity_is_magnitude_in_each_block():
     weight = torch.randn(6, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    pruned, mask, _ = sparsegpt(weight, torch.eye(24, dtype=torch.float64), sparsity=0.5, damping=0.0, block=12)
+    pruned, mask, *_ = sparsegpt(weight, torch.eye(24, dtype=torch.float64), sparsity=0.5, damping=0.0, block=12)
     for start in (0, 12):
         part = weight[:, start : start + 12].T.abs()
         expected = smallest(part.reshape(1, -1), 36).view(part.shape).T
@@ -84,3 +84,19 @@ def test_the_pattern_is_stored_and_must_fit():
         SparseGPT(0.5, (2, 4))(narrow, measured(narrow, torch.randn(20, 6), GramMatrix))
     with pytest.raises(ValueError, match=r"2:4 sparsity is 0\.5"):
         SparseGPT(0.25, (2, 4))
+
+
+@pytest.mark.parametrize("n_of_m, bits", [(None, None), ((2, 4), None), (None, 4)])
+def test_a_gpu_waits_as_often_for_many_columns_as_for_few(n_of_m, bits):
+    def run(d_in):
+        weight, gram, _ = correlated(4, d_in, 0, dtype=torch.float32)
+        return waits(lambda: sparsegpt(weight, gram.double(), sparsity=0.5, n_of_m=n_of_m, bits=bits, damping=0.1))
+
+    assert run(160) == run(320) <= 6
+
+
+def test_a_factor_in_float32_gives_the_mask_of_one_in_float64():
+    weight, gram, _ = correlated(64, 256, 0, tokens=2048)
+    narrow, wide = (sparsegpt(weight.to(dtype), gram, sparsity=0.5) for dtype in (torch.float32, torch.float64))
+    assert (narrow.precision, wide.precision) == (torch.float32, torch.float64)
+    assert (narrow.mask == wide.mask).double().mean() >= 0.999

@@ -13,7 +13,7 @@ from compress.quantization.gptq import GPTQ, gptq
 from compress.quantization.grouping import PerGroup, PerRow
 from compress.quantization.rounding import RoundToNearest
 from compress.statistics import GramMatrix
-from tests.layers import correlated, measured
+from tests.layers import correlated, measured, waits
 
 
 def grid_of(members, bits):
@@ -152,3 +152,32 @@ def test_gptq_stores_what_rounding_does():
     rounded = RoundToNearest(3, PerGroup(8))(layer, None)
     assert GPTQ(3, PerGroup(8))(layer, statistic).storage.total_bits == rounded.storage.total_bits
     assert str(GPTQ(4, activation_order=True, ranges=Ranges.STATIC)) == "gptq-w4-g128-actorder-static"
+
+
+@pytest.mark.parametrize("grouping", [PerRow(), PerGroup(32), PerGroup(20)], ids=str)
+@pytest.mark.parametrize("ranges", Ranges)
+@pytest.mark.parametrize("activation_order", [False, True])
+def test_a_gpu_waits_as_often_for_many_columns_as_for_few(grouping, ranges, activation_order):
+    def run(d_in):
+        weight, gram, _ = correlated(4, d_in, 0, dtype=torch.float32)
+        settings = {"grouping": grouping, "ranges": ranges, "activation_order": activation_order}
+        return waits(lambda: gptq(weight, gram.double(), bits=4, damping=0.1, **settings))
+
+    assert run(160) == run(320) <= 6
+
+
+def test_a_factor_in_float32_gives_the_codes_of_one_in_float64():
+    """A weight of float64 has its factor in float64; sums in float32 move a code in a thousand, at most."""
+    weight, gram, inputs = correlated(64, 256, 0, tokens=2048)
+    narrow, wide = (
+        gptq(weight.to(dtype), gram, bits=4, grouping=PerGroup(128)) for dtype in (torch.float32, torch.float64)
+    )
+    assert (narrow.precision, wide.precision) == (torch.float32, torch.float64)
+    assert (narrow.codes == wide.codes).double().mean() >= 0.999
+    errors = [float((inputs @ (quantized.weight.double() - weight).T).norm()) for quantized in (narrow, wide)]
+    assert errors[0] == pytest.approx(errors[1], rel=1e-3)
+
+
+def test_a_hessian_that_float32_cannot_factor_is_on_record():
+    weight, gram, _ = correlated(4, 64, 6, tokens=5)
+    assert gptq(weight.float(), gram, bits=4, grouping=PerRow(), damping=1e-7).precision == torch.float64

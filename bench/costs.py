@@ -1,0 +1,216 @@
+"""Estimated seconds of a row: the pieces that it needs, from markers `cost` beside its test and from the record.
+
+A piece is what is made once and shared: a variant, a teacher, the dense model's states. The first row that needs it
+pays for it. Seconds stated for the embedded scale are of two CPU cores, those for a GPU of one H100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from bench.measure.settings import Settings
+from bench.measure.stale import why_stale, why_variant_stale
+from bench.verdict.evidence import EFFORTS, Evidence, Result
+from bench.verdict.regions import Verdict
+from bench.verdict.rows import Row
+
+OWN = 1.0
+"""Seconds that a row takes beside its pieces, where no marker says."""
+GPU_TIMES_FASTER = 40
+"""By tokens of long context a second: an H100 against two CPU cores."""
+DECIDED = (Verdict.REPRODUCED.value, Verdict.NOT_REPRODUCED.value)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One thing that is made once for all rows of a folder at a scale."""
+
+    place: tuple[str, str]
+    """Scale and folder."""
+    name: str
+    seconds: float
+    shared: bool = False
+    """Whether variants stand on it, so that it is needed where one of them is."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Settings of a scale, and what is on record of it."""
+
+    settings: Settings
+    record: Evidence
+    run: Evidence
+    """Evidence of the run's own folder."""
+    resume: bool
+
+    def row(self, name: str) -> tuple[Result, Evidence] | None:
+        """Row as it was measured last, the run's own first, with the evidence that holds it."""
+        for evidence in (self.run, self.record):
+            if (row := evidence.rows.get(name)) is not None and row.verdict != Verdict.NOT_RUN.value:
+                return row, evidence
+        return None
+
+    def decided(self, name: str) -> bool:
+        """True if a row has a verdict either way."""
+        known = self.row(name)
+        return known is not None and known[0].verdict in DECIDED
+
+    def derived(self, name: str) -> bool:
+        """True if `--resume` derives the row from the record, which measures nothing."""
+        row = self.record.rows.get(name)
+        return self.resume and row is not None and bool(row.variants) and not why_stale(row, self.record)
+
+    def standing(self, folder: str) -> list[str]:
+        """Names of a folder's variants that `--resume` takes from the run's own folder."""
+        if not self.resume:
+            return []
+        return [
+            variant.name
+            for variant in self.run.variants.values()
+            if any(root.startswith(f"bench.{folder}.") for root in variant.roots)
+            and variant.origin.effort == self.settings.effort
+            and not why_variant_stale(variant)
+        ]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one item, by itself and by what it needs."""
+
+    own: float
+    pieces: tuple[Piece, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds where nothing that it needs is there yet."""
+        return self.own + sum(piece.seconds for piece in self.pieces)
+
+
+@dataclass
+class Made:
+    """Pieces that are there once some items have run."""
+
+    names: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+    def missing(self, cost: Cost) -> list[Piece]:
+        """Pieces that an item has to make; a variant's name on record holds that of its method."""
+        return [p for p in cost.pieces if not any(_same(p.name, name) for name in self.names.get(p.place, ()))]
+
+    def owed(self, cost: Cost) -> float:
+        """Seconds that an item takes after those that have run."""
+        return cost.own + sum(piece.seconds for piece in self.missing(cost))
+
+    def add(self, cost: Cost) -> None:
+        """Count an item's pieces as made."""
+        for piece in cost.pieces:
+            self.names.setdefault(piece.place, set()).add(piece.name)
+
+
+def cost_of(item: pytest.Item, known: Mapping[str, Known]) -> Cost:
+    """Cost of an item by its markers; by the seconds on record where all its variants are there.
+
+    Seconds of another effort are scaled as the markers' are.
+
+    Args:
+        item: a test, with the scale and the row that it is about among its parameters.
+        known: by scale; items of no scale there have what their markers say of the GPU.
+    """
+    row, scale = row_of_item(item), scale_of_item(item)
+    of = known.get(scale)
+    effort = of.settings.effort if of else "normal"
+    stated = _stated(item, row, scale, effort)
+    if of is None:
+        return stated
+    if row is not None:
+        if of.derived(row.name):
+            return Cost(min(stated.own, OWN))
+        stated = _recorded(of, row, stated, lambda other: _stated(item, row, scale, other))
+        stated = _without(stated, of.standing(item.path.parent.name))
+    return _on_device(stated, scale, of.settings.device)
+
+
+def row_of_item(item: pytest.Item) -> Row | None:
+    """Row that an item is about; None for a test of speed and its like."""
+    row = _parameters(item).get("row")
+    return row if isinstance(row, Row) else None
+
+
+def scale_of_item(item: pytest.Item) -> str:
+    """Scale that an item runs at."""
+    return str(_parameters(item).get("session", "embedded"))
+
+
+def _parameters(item: pytest.Item) -> Mapping[str, object]:
+    return getattr(getattr(item, "callspec", None), "params", {})
+
+
+def _stated(item: pytest.Item, row: Row | None, scale: str, effort: str) -> Cost:
+    """Cost of an item by its markers alone, the closest first."""
+    place = scale, item.path.parent.name
+    own, kinds, pieces = [], [], dict[str, Piece]()
+    for marker in item.iter_markers("cost"):
+        seconds = _seconds(marker, scale, effort)
+        if "of" in marker.kwargs:
+            kinds.append((marker.kwargs["of"], seconds))
+        elif "shared" in marker.kwargs:
+            name = marker.kwargs["shared"]
+            pieces.setdefault(name, Piece(place, name, seconds, shared=True))
+        elif fixture := marker.kwargs.get("fixture"):
+            if fixture in getattr(item, "fixturenames", ()):
+                pieces.setdefault(fixture, Piece(place, f"fixture {fixture}", seconds, shared=True))
+        else:
+            own.append(seconds)
+    for contestant in _contestants(row):
+        seconds = next((seconds for kind, seconds in kinds if isinstance(contestant, kind)), 0.0)
+        pieces.setdefault(repr(contestant), Piece(place, repr(contestant), seconds))
+    return Cost(own[0] if own else OWN, tuple(piece for piece in pieces.values() if piece.seconds))
+
+
+def _contestants(row: Row | None) -> Iterator[object]:
+    """Variants that a row declares, those with a name of their own among them."""
+    for contestant in row.contestants if row else ():
+        yield from contestant if isinstance(contestant, tuple) else (contestant,)
+
+
+def _seconds(marker: pytest.Mark, scale: str, effort: str) -> float:
+    """Seconds that a marker states: for a scale, and for each effort where they are three."""
+    stated = marker.kwargs.get("embedded" if scale == "embedded" else "gpu", marker.args[0] if marker.args else 0.0)
+    return float(stated[EFFORTS.index(effort)] if isinstance(stated, tuple) else stated)
+
+
+def _recorded(of: Known, row: Row, stated: Cost, at: Callable[[str], Cost]) -> Cost:
+    """Cost by the seconds on record, where there are any for all of a row's variants."""
+    found = of.row(row.name)
+    if found is None or not found[0].variants or not stated.pieces:
+        return stated
+    result, evidence = found
+    variants = [evidence.variants.get(key) for key in result.variants or ()]
+    then = at(result.effort or "normal").seconds
+    if None in variants or not then:
+        return stated
+    place = stated.pieces[0].place
+    factor = 1.0 if result.effort == of.settings.effort else stated.seconds / then
+    return replace(stated, pieces=tuple(Piece(place, v.name, factor * v.seconds) for v in variants if v is not None))
+
+
+def _without(cost: Cost, standing: Sequence[str]) -> Cost:
+    """Cost of an item without the variants that stand; where all of them do, nothing that they share is needed."""
+    left = tuple(piece for piece in cost.pieces if not any(_same(piece.name, name) for name in standing))
+    needless = len(left) < len(cost.pieces) and all(piece.shared for piece in left)
+    return replace(cost, pieces=() if needless else left)
+
+
+def _same(one: str, other: str) -> bool:
+    return one in other or other in one
+
+
+def _on_device(cost: Cost, scale: str, device: str) -> Cost:
+    """Cost on the device that is used, where it is another than the scale's own."""
+    on_gpu, of_gpu = device.startswith("cuda"), scale != "embedded"
+    if on_gpu == of_gpu:
+        return cost
+    factor = 1 / GPU_TIMES_FASTER if on_gpu else GPU_TIMES_FASTER
+    return replace(cost, pieces=tuple(replace(piece, seconds=factor * piece.seconds) for piece in cost.pieces))

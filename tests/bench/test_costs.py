@@ -1,0 +1,138 @@
+"""What rows are estimated to take: by markers, by the record, and once for what they share."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bench.costs import Cost, Known, Made, Piece, cost_of
+from bench.measure.settings import SCALES
+from bench.verdict.evidence import Evidence, Origin, Result, Variant
+from bench.verdict.regions import Region
+from bench.verdict.rows import Row
+
+PLACE = ("embedded", "krony")
+
+
+class Item:
+    """As much of a test as its cost depends on."""
+
+    def __init__(self, *markers, row=None, scale="embedded", fixtures=()):
+        self.path, self.fixturenames, self.markers = Path("krony") / "test_it.py", fixtures, markers
+        self.callspec = SimpleNamespace(params={"row": row, "session": scale})
+
+    def iter_markers(self, _name):
+        return iter(pytest.Mark("cost", args, kwargs) for args, kwargs in self.markers)
+
+
+def mark(*args, **kwargs):
+    return args, kwargs
+
+
+def row(*contestants, name="KP4-it"):
+    return Row(name, "KP4a", "a number", Region(0.0, 1.0), contestants=contestants)
+
+
+def known(scale="embedded", effort="normal", *, device=None, record=(), resume=False, run=()):
+    settings = SCALES[scale][effort]
+    settings = replace(settings, device=device or settings.device)
+    return {scale: Known(settings, evidence(record), evidence(run), resume)}
+
+
+def evidence(seconds, effort="normal", verdict="reproduced"):
+    """Record of one row on variants of so many seconds."""
+    variants = {}
+    for name, spent in dict(seconds).items():
+        made = Variant(name, "ladder", {}, "", [], "", Origin("embedded", effort), {}, seconds=spent)
+        variants[made.key] = made
+    rows = {"KP4-it": Result("KP4-it", "KP4", "a", verdict, effort=effort, variants=list(variants))} if variants else {}
+    return Evidence(rows=rows, variants=variants)
+
+
+@pytest.mark.parametrize(("effort", "seconds"), [("quick", 3), ("normal", 42), ("thorough", 500)])
+def test_a_marker_states_seconds_by_scale_and_effort(effort, seconds):
+    item = Item(mark(embedded=(3, 42, 500), gpu=1))
+    assert cost_of(item, known(effort=effort)).seconds == seconds
+
+
+@pytest.mark.parametrize("scale", ["gpu", "paper"])
+def test_scales_that_need_a_gpu_have_its_seconds(scale):
+    item = Item(mark(embedded=40, gpu=2), scale=scale)
+    assert cost_of(item, known(scale)).seconds == 2
+
+
+def test_a_contestant_costs_what_the_closest_marker_of_its_class_says():
+    item = Item(mark(of=int, embedded=7), mark(of=(int, str), embedded=5), mark(2), row=row(1, ("name", 2.0)))
+    assert cost_of(item, known()) == Cost(2, (Piece(PLACE, "1", 7), Piece(PLACE, "'name'", 5)))
+
+
+def test_what_a_fixture_makes_is_needed_by_items_that_ask_for_it():
+    marker = mark(fixture="ladder", embedded=30)
+    assert cost_of(Item(marker, fixtures=("ladder",)), known()).seconds == 31
+    assert cost_of(Item(marker), known()).seconds == 1
+
+
+def test_a_shared_piece_is_owed_once():
+    made, cost = Made(), Cost(1, (Piece(PLACE, "teacher", 30), Piece(PLACE, "half", 5)))
+    assert made.owed(cost) == 36
+    made.add(Cost(0, (Piece(PLACE, "teacher", 30),)))
+    assert made.owed(cost) == 6
+    made.add(Cost(0, (Piece(PLACE, "curve half", 5),)))  # as the record names it
+    assert made.owed(cost) == 1
+    assert made.owed(Cost(0, (Piece(("gpu", "krony"), "teacher", 30),))) == 30
+
+
+def test_seconds_on_record_are_better_than_a_marker():
+    item = Item(mark(of=int, embedded=7), row=row(1, 2))
+    assert cost_of(item, known(record={"curve 1": 20.0, "curve 2": 30.0})).seconds == 51
+
+
+def test_seconds_of_another_effort_are_scaled_as_the_markers_are():
+    item = Item(mark(of=int, embedded=(1, 10, 100)), mark(0), row=row(1))
+    of = known(effort="thorough")["embedded"]
+    of = replace(of, record=evidence({"curve 1": 25.0}, effort="normal"))
+    assert cost_of(item, {"embedded": of}).seconds == 250
+
+
+def test_a_row_that_was_not_run_has_no_seconds_on_record():
+    item = Item(mark(of=int, embedded=7), row=row(1))
+    of = replace(known()["embedded"], record=evidence({"curve 1": 0.0}, verdict="not run"))
+    assert cost_of(item, {"embedded": of}).seconds == 8
+
+
+def test_a_row_that_resume_derives_measures_nothing():
+    item = Item(mark(of=int, embedded=70), row=row(1))
+    of = known(resume=True)["embedded"]
+    stale = replace(of, record=evidence({"curve 1": 20.0}))
+    assert cost_of(item, {"embedded": stale}).seconds == 21
+    derived = SimpleNamespace(settings=of.settings, derived=lambda _name: True)
+    assert cost_of(item, {"embedded": derived}).seconds == 1
+
+
+def test_variants_that_stand_leave_nothing_to_do_for_what_they_share():
+    markers = mark(of=int, embedded=7), mark(fixture="ladder", embedded=30)
+    item = Item(*markers, row=row(1, 2), fixtures=("ladder",))
+
+    def cost(*standing):
+        of = known()["embedded"]
+        fake = SimpleNamespace(
+            settings=of.settings, derived=of.derived, row=of.row, standing=lambda _folder: list(standing)
+        )
+        return cost_of(item, {"embedded": fake}).seconds
+
+    assert cost("student 1") == 1 + 7 + 30
+    assert cost("student 1", "student 2") == 1
+
+
+@pytest.mark.parametrize(("scale", "device", "seconds"), [("embedded", "cuda", 1 + 1), ("gpu", "cpu", 1 + 80)])
+def test_another_device_is_faster_or_slower(scale, device, seconds):
+    item = Item(mark(of=int, embedded=40, gpu=2), row=row(1), scale=scale)
+    assert cost_of(item, known(scale, device=device)).seconds == seconds
+
+
+def test_a_verdict_either_way_is_decided_and_an_inconclusive_one_is_not():
+    of = known()["embedded"]
+    for verdict, decided in (("reproduced", True), ("not reproduced", True), ("inconclusive", False)):
+        assert replace(of, record=evidence({"x": 1.0}, verdict=verdict)).decided("KP4-it") is decided
+    assert not of.decided("KP4-it")

@@ -1,0 +1,100 @@
+"""Power before a measurement, against textbooks and trials, and the words for it."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.verdict.conclude import by_arithmetic, concluded
+from bench.verdict.documents import Interval
+from bench.verdict.looks import Looks
+from bench.verdict.power import power, power_table, spread_of, units_to_decide, what_would_decide
+from bench.verdict.regions import GROWS, Region
+from bench.verdict.rows import Row
+from models.errors import InputError
+
+POSITIVE, BAND = Region(low=0.0), Region(-0.22, 0.22)
+
+
+@pytest.mark.parametrize(("units", "value"), [(4, 2.0), (8, 1.0), (32, 0.5)])
+def test_power_over_one_boundary_is_that_of_the_noncentral_t(units, value):
+    exact = stats.nct.sf(stats.t.ppf(0.975, units - 1), units - 1, value * units**0.5)
+    assert power(value, 1.0, POSITIVE, units) == pytest.approx(exact, abs=1e-4)
+    assert power(-value, 1.0, POSITIVE, units) == pytest.approx(exact, abs=1e-4)
+
+
+def test_power_in_a_band_is_that_of_trials():
+    """20,000 trials of 12 units: four binomial errors are 1.4 %."""
+    units = np.random.default_rng(0).normal(0.05, 0.3, (20_000, 12))
+    half = stats.t.ppf(0.975, 11) * units.std(axis=1, ddof=1) / 12**0.5
+    inside = (units.mean(1) - half >= BAND.low) & (units.mean(1) + half <= BAND.high)
+    assert power(0.05, 0.3, BAND, 12) == pytest.approx(inside.mean(), abs=0.014)
+
+
+@given(st.floats(0.2, 3.0), st.floats(0.1, 2.0))
+def test_the_number_found_is_the_fewest_that_suffices(value, spread):
+    units = units_to_decide(value, spread, POSITIVE)
+    assert units is not None and power(value, spread, POSITIVE, units) >= 0.8
+    assert units == 2 or power(value, spread, POSITIVE, units - 1) < 0.8
+
+
+def test_no_number_decides_at_the_boundary_or_where_other_factors_fill_the_room():
+    assert units_to_decide(0.0, 1.0, POSITIVE) is None
+    assert units_to_decide(0.001, 1.0, POSITIVE) is None
+    assert units_to_decide(0.5, 1.0, POSITIVE, besides=0.5) is None
+    assert units_to_decide(0.5, 1.0, POSITIVE, besides=0.4) > units_to_decide(0.5, 1.0, POSITIVE)
+
+
+def test_the_level_of_the_last_look_takes_the_units_that_are_stated():
+    assert units_to_decide(0.5, 1.0, POSITIVE) == 34
+    assert units_to_decide(0.5, 1.0, POSITIVE, level=Looks((8, 16, 32)).confidence(3)) == 43
+
+
+def test_without_spread_two_units_decide():
+    assert units_to_decide(0.5, 0.0, POSITIVE) == 2
+
+
+def test_half_the_distance_takes_four_times_the_units():
+    near, far = (units_to_decide(value, 1.0, POSITIVE) for value in (0.1, 0.2))
+    assert near / far == pytest.approx(4, rel=0.02)
+
+
+def test_the_spread_of_an_interval_is_the_one_that_made_it():
+    values = np.random.default_rng(1).normal(size=9)
+    half = stats.t.ppf(0.975, 8) * values.std(ddof=1) / 3
+    assert spread_of(Interval(0.0, -half, half), 9) == pytest.approx(values.std(ddof=1))
+
+
+def test_a_row_says_how_many_documents_would_decide_it():
+    row = Row("x", "LC3b", "growth", GROWS)
+    interval = Interval(1.1, 0.9, 1.3)
+    decide = what_would_decide(interval, 7, row.accept)
+    reason = concluded(row, interval, by_arithmetic("x", scale="embedded"), decide=decide).reason
+    needed = units_to_decide(math.log(1.1), spread_of(interval.map(math.log), 7), POSITIVE)
+    assert f"about {needed} documents" in reason and "80% power" in reason and reason.endswith("would decide")
+
+
+def test_a_row_at_its_boundary_says_that_no_number_decides():
+    words = what_would_decide(Interval(1.0, 0.9, 1.1), 7, GROWS, of="seeds")
+    assert words.startswith("no number of seeds up to 10,000")
+
+
+def test_an_interval_without_an_end_tells_no_number():
+    assert "cannot be told" in what_would_decide(Interval(1.0, 0.5, math.inf), 7, GROWS)
+    assert "cannot be told" in what_would_decide(Interval(1.0, 0.0, 2.0), 7, GROWS)
+
+
+def test_a_table_of_power_rises_with_units_and_with_the_distance():
+    table = power_table([0.2, 0.4], 1.0, POSITIVE, [8, 16, 32])
+    for powers in table.values():
+        assert list(powers.values()) == sorted(powers.values())
+    assert all(table[0.4][units] > table[0.2][units] for units in (8, 16, 32))
+
+
+@pytest.mark.parametrize(("spread", "units"), [(1.0, 1), (-1.0, 4), (math.nan, 4), (math.inf, 4)])
+def test_what_has_no_power_is_refused(spread, units):
+    with pytest.raises(InputError, match="at least 2 units and a finite spread"):
+        power(1.0, spread, POSITIVE, units)
