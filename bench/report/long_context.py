@@ -175,13 +175,18 @@ def _tables(variants: Mapping[str, Result]) -> list[str]:
 def _every_context(variants: Mapping[str, Result]) -> str:
     lines = [line for method, row in variants.items() for line in _context_lines(method, row)]
     headers = ["variant", "zeros", "bits a weight", "context", "KL(p‖q)", "KL(q‖p)", "same top token", "change in loss"]
-    first = next(iter(variants.values())).details["summary"]
+    packed = [row.details["summary"] for row in variants.values() if row.details["summary"]]
+    held = (
+        f" The {packed[0]['layers']:.0f} compressed layers are simulated at full width\n"
+        f"({packed[0]['held_bytes'] / 1e6:.0f} MB in memory); {packed[0]['skipped']:.0f} modules (embeddings, norms, "
+        "output matrix) are left as they are."
+        if packed
+        else ""
+    )
     return (
         "## Every variant at every context\n\nNats a token, p the compressed model and q the dense one; perplexity "
-        "changes by the factor exp(change in loss).\nBits count codes or kept values, scales, zero points and masks. "
-        f"The {first['layers']:.0f} compressed layers are simulated at full width\n({first['held_bytes'] / 1e6:.0f} "
-        f"MB in memory); {first['skipped']:.0f} modules (embeddings, norms, output matrix) are left as they are.\n\n"
-        + table(lines, headers)
+        "changes by the factor exp(change in loss).\nBits count codes or kept values, scales, zero points and masks."
+        f"{held}\n\n" + table(lines, headers)
     )
 
 
@@ -189,7 +194,8 @@ def _context_lines(method: str, row: Result) -> list[list[object]]:
     series, packed = row.details["series"], row.details["summary"]
     lines = []
     for place, context in enumerate(row.details["contexts"]):
-        name = [method, f"{packed['sparsity']:.1%}", f"{packed['bits_per_weight']:.2f}"] if place == 0 else ["", "", ""]
+        sizes = [f"{packed['sparsity']:.1%}", f"{packed['bits_per_weight']:.2f}"] if packed else ["–", "–"]
+        name = [method, *sizes] if place == 0 else ["", "", ""]
         kl, reverse, change = (_interval(series[key][place]) for key in ("kl", "reverse_kl", "loss_change"))
         lines.append([*name, context, kl, reverse, f"{series['agreement'][place][0]:.1%}", change])
     return lines
