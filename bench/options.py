@@ -10,6 +10,7 @@ import pytest
 
 from bench.measure.settings import PAPER_GPT2, PAPER_MODEL, PAPER_OPT, SCALES, Settings
 from bench.verdict.evidence import FILE
+from models.data.gemma import GEMMA, TERMS
 from models.device import DTYPES
 from models.sources import EMBEDDED
 
@@ -32,6 +33,7 @@ def add_options(parser: pytest.Parser) -> None:
         help="quick: every path at toy size, decides nothing; normal: what half an hour can decide; thorough: all",
     )
     group.addoption("--model", help="a folder, a .gguf file or a hub id to put under the claims")
+    group.addoption("--accept-terms", choices=(GEMMA,), help=f"use {GEMMA}, whose terms you have read and accept")
     group.addoption("--dense", help="the same as --model, beside --compressed")
     group.addoption("--compressed", help="a folder, .gguf file or hub id to judge against --dense; nothing else is run")
     group.addoption("--text", type=Path, help="a .txt or .jsonl file to score and calibrate on")
@@ -97,6 +99,8 @@ def _check(config: pytest.Config) -> None:
     for name in ("model", "dense", "compressed"):
         if config.getoption(name) == "":
             raise pytest.UsageError(f"--{name} is empty; give a folder, a .gguf file or a hub id, or leave it out")
+        if config.getoption(name) == GEMMA and config.getoption("accept_terms") != GEMMA:
+            raise pytest.UsageError(f"--{name}={GEMMA}: {TERMS}; read them and give --accept-terms={GEMMA}")
     for name in ("train_text", "data_dir"):
         path = config.getoption(name)
         if path is not None and not path.exists():

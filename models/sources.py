@@ -1,4 +1,4 @@
-"""Sources of models: the embedded SmolLM2, a GGUF file, a folder, or a hub id; their hashes and sizes."""
+"""Sources of models: the embedded SmolLM2, Gemma, a GGUF file, a folder, or a hub id; their hashes and sizes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from models.data.assets import fetch, file_sha256
 from models.data.embedded import SMOLLM2, dequantized, smollm2_folder
+from models.data.gemma import GEMMA, gemma_folder, gemma_gguf
+from models.data.gemma import SHA256 as GEMMA_SHA256
 from models.errors import InputError
 
 EMBEDDED = "smollm2-135m"
@@ -23,6 +25,8 @@ def folder_of(name: str) -> Path:
     """
     if name == EMBEDDED:
         return smollm2_folder()
+    if name == GEMMA:
+        return gemma_folder()
     path = Path(name)
     if path.suffix == ".gguf":
         if not path.is_file():
@@ -71,6 +75,8 @@ def identity(name: str) -> str:
     """
     if name == EMBEDDED:
         return SMOLLM2.sha256
+    if name == GEMMA:
+        return GEMMA_SHA256
     path = Path(name)
     if path.suffix == ".gguf" and path.is_file():
         return file_sha256(path)
@@ -85,6 +91,8 @@ def weight_bytes(name: str) -> int:
     """
     if name == EMBEDDED:
         return fetch(SMOLLM2).stat().st_size
+    if name == GEMMA:
+        return gemma_gguf().stat().st_size
     path = Path(name)
     if path.suffix == ".gguf":
         return path.stat().st_size
