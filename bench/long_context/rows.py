@@ -118,6 +118,20 @@ def settle(lab: LongContext, conclude: Conclude, row: Row, doubt: str = "") -> N
     )
 
 
+def groups_that_do_not_fit(lab: LongContext, row: Row) -> str:
+    """Reason why a cache cannot be quantized in the row's groups on this model; empty where it can, or needs none."""
+    (method, *_) = row.contestants
+    if not isinstance(method, CacheQuantization) or method.group is None:
+        return ""
+    config = lab.session.decoder.model.config
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    if width % method.group == 0:
+        return ""
+    return (
+        f"the heads of {lab.session.decoder.name} have {width} features, which groups of {method.group} do not divide"
+    )
+
+
 def out_of_reach(lab: LongContext, row: Row) -> str:
     """Reason why a variant cannot be compared at equal level: its KL is below or above that of all the others."""
     first, *others = (lab.measure(method) for method in row.contestants)  # pyright: ignore[reportArgumentType]

@@ -124,12 +124,12 @@ class Session:
 
     @cached_property
     def calibration(self) -> list[Tensor]:
-        """Token batches from documents that are never scored."""
+        """Token batches from documents that are never scored, of sequences that the model can read."""
         settings = self.settings
         return calibration_batches(
             self.corpus,
             sequences=settings.calibration_sequences,
-            length=settings.calibration_length,
+            length=min(settings.calibration_length, self.decoder.longest_context),
             batch=CALIBRATION_BATCH["cpu" if settings.device == "cpu" else "cuda"],
         )
 

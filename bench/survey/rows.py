@@ -26,8 +26,8 @@ from compress.quantization.int8 import LLMInt8, SmoothQuant
 
 COSTS = [
     pytest.mark.cost(fixture="survey", embedded=(1, 6, 12), gpu=(1, 2, 4)),
-    pytest.mark.cost(of=(GPTQ, FirstValuesDense), embedded=(2, 36, 200), gpu=(10, 30, 60)),
-    pytest.mark.cost(of=(SparseGPT, AWQ), embedded=(2, 25, 65), gpu=(8, 15, 20)),
+    pytest.mark.cost(of=(GPTQ, FirstValuesDense), embedded=(2, 36, 1200), gpu=(10, 55, 60)),
+    pytest.mark.cost(of=(SparseGPT, AWQ), embedded=(2, 25, 260), gpu=(8, 15, 20)),
     pytest.mark.cost(
         of=(WandaPruning, StructuredPruning, SmoothQuant, LLMInt8, DeepCompression),
         embedded=(1, 10, 30),

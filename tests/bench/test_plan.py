@@ -109,7 +109,7 @@ def test_the_gpu_scale_begins_with_instruments_and_long_context_and_ends_with_tr
         return [places[row] for row in rows if row.startswith(beginnings) or any(kind in row for kind in kinds)]
 
     instruments, long_context = of("INSTRUMENT-noise", "INSTRUMENT-dtype", "VERDICTS-"), of("LC")
-    methods, trained = of("SV1-", "SV9-", "SV12-"), of("SL7-", "SV15-", kinds=("-trained-", "-healed-"))
+    methods, trained = of("SV3-", "SV4-", "SV10-", "SV12-"), of("SL7-", "SV15-", kinds=("-trained-", "-healed-"))
     assert max(instruments) < min(long_context) and max(long_context) < min(methods) and max(methods) < min(trained)
     assert len(long_context) > 30 and len(trained) > 20
     for name in ("long_context", "krony", "survey", "small_models", "in all, on one H100"):
@@ -126,7 +126,7 @@ def small_gpu(monkeypatch, pytester, gpt2_folder, text_file):
         monkeypatch.setitem(SCALES, "gpu", {"normal": replace(tiny, device=device)})
         common = "-c", ROOT / "pyproject.toml", "--rootdir", pytester.path, "-p", "no:cacheprovider"
         own = "--model", gpt2_folder, "--text", text_file, "-m", "gpu", "-k", "LC3"
-        place = ROOT / "bench" / "long_context" / "test_long_context.py"
+        place = ROOT / "bench" / "long_context" / "test_growth.py"
         return pytester.runpytest_inprocess(place, "-p", "bench.plugin", *common, *own, *options)
 
     return run
