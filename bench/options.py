@@ -30,7 +30,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--effort",
         choices=("quick", "normal", "thorough"),
         default="normal",
-        help="quick: every path at toy size, decides nothing; normal: what half an hour can decide; thorough: all",
+        help="quick: every path at toy size, decides nothing; normal: what an hour can decide; thorough: all",
     )
     group.addoption("--model", help="a folder, a .gguf file or a hub id to put under the claims")
     group.addoption("--accept-terms", choices=(GEMMA,), help=f"use {GEMMA}, whose terms you have read and accept")

@@ -63,11 +63,11 @@ def test_pruning_ratio_affects_only_the_variance(long_context: LongContext, conc
 
 
 MASKS = 5
-AT_NORMAL = (0.1, 0.02)
-"""Fractions that normal effort measures: the paper's, and one that leaves a small model its language."""
+AT_NORMAL = 0.02
+"""Fraction that normal effort measures: one that leaves a small model its language."""
 MASKED = [
     Row(f"LC6-random-{fraction:g}-{name}", of, statistic, accept, because, _masks, measure)
-    for fraction in (*AT_NORMAL, 0.01, 0.03, 0.05)
+    for fraction in (0.01, AT_NORMAL, 0.03, 0.05, 0.1)
     for _masks in [tuple(RandomPruning(fraction, seed) for seed in range(MASKS))]
     for name, of, statistic, accept, because, measure in (
         ("growth", "LC6a", GROWTH, GROWS, MORE_AT_ALL, grown_over_masks),
@@ -89,7 +89,7 @@ def test_random_pruning_grows_linearly(long_context: LongContext, conclude: Conc
     settings = long_context.settings
     if len(settings.contexts) < 3:
         pytest.skip("a law of growth needs at least 3 contexts and this effort has 2; use --effort=normal")
-    (first, *_) = row.contestants
-    if settings.effort != "thorough" and first not in [RandomPruning(fraction) for fraction in AT_NORMAL]:
-        pytest.skip("other fractions than 2 and 10 % are measured with --effort=thorough")
+    left_out = settings.effort != "thorough" and RandomPruning(AT_NORMAL) not in row.contestants
+    if left_out and long_context.session.store.write is not None:
+        pytest.skip("other fractions than 2 % are measured with --effort=thorough")
     settle(long_context, conclude, row)
