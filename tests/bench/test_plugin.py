@@ -157,7 +157,7 @@ def build(**changes):
         ({"model": "./nowhere"}, "no model folder at ./nowhere"),
         ({"text": ROOT / "missing.txt"}, "no text file at .*missing.txt"),
         ({"targets": 200}, "context 16 and 200 targets need 215 positions and .* has 128; give --contexts"),
-        ({"calibration_sequences": 1000}, "calibration asks for 1000 x 256 tokens"),
+        ({"calibration_sequences": 1000}, "calibration asks for 1000 x 128 tokens"),
     ],
 )
 def test_what_does_not_fit_is_named_before_anything_is_measured(gpt2_folder, text_file, changes, message):
