@@ -98,7 +98,9 @@ def measuring(
         def add(_layer: nn.Module, args: tuple) -> None:
             if not newest or newest[0][0] is not args[0]:
                 flat = shape is not None and args[0].ndim == 2
-                newest[:] = [(args[0], statistic.batch(args[0].unflatten(0, shape()) if flat else args[0]))]
+                newest[:] = [
+                    (args[0], statistic.batch(args[0].unflatten(0, shape()) if flat else args[0]))  # pyright: ignore
+                ]
             statistics[name].take(newest[0][1])
 
         return add
