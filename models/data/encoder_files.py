@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from models.data.assets import Asset, cache_folder, fetch, file_sha256
+from models.data.assets import Asset, cache_folder, concatenate, fetch, file_sha256
 from models.errors import InputError
 from models.folders import written_aside
 
@@ -118,9 +118,7 @@ def join(parts: Sequence[Path], folder: Path, pinned: Mapping[str, str]) -> None
         InputError: a file has another hash.
     """
     with tempfile.TemporaryFile(dir=folder) as whole:
-        for part in parts:
-            with part.open("rb") as file:
-                shutil.copyfileobj(file, whole)
+        concatenate(parts, whole)
         with zipfile.ZipFile(whole) as archive:
             for member in archive.namelist():
                 name = Path(member).name

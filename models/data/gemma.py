@@ -5,12 +5,11 @@ Most of its parameters are in 8 bits and its blocks in 5: it is a model as it is
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from filelock import FileLock
 
-from models.data.assets import Asset, cache_folder, fetch, file_sha256
+from models.data.assets import Asset, cache_folder, concatenate, fetch, file_sha256
 from models.data.embedded import dequantized
 from models.errors import InputError
 from models.folders import written_aside
@@ -79,9 +78,7 @@ def joined(parts: list[Path], place: Path, sha256: str) -> Path:
         if not place.is_file():
             with written_aside(place) as beside:
                 with beside.open("wb") as whole:
-                    for part in parts:
-                        with part.open("rb") as file:
-                            shutil.copyfileobj(file, whole)
+                    concatenate(parts, whole)
                 if (actual := file_sha256(beside)) != sha256:
                     raise InputError(f"{place.name} has sha256 {actual}, not the pinned {sha256}; its parts are others")
     return place
