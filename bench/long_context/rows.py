@@ -21,6 +21,7 @@ from bench.verdict.drift import (
     log_fit,
     log_slope,
 )
+from bench.verdict.power import what_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from compress.method import Method
@@ -113,6 +114,7 @@ def settle(lab: LongContext, conclude: Conclude, row: Row, doubt: str = "") -> N
         interval,
         lab,
         doubt=lab.doubt(*measured) or doubt,
+        decide=what_would_decide(interval, len(first.kl), row.accept),
         details=lab.described(first),
         method=first.method,
     )

@@ -62,14 +62,6 @@ class Scored:
         """Perplexity over the dense model's."""
         return difference_ratio(self.loss, self.dense_loss)
 
-    def against(self, other: Scored) -> Interval:
-        """Perplexity over another variant's, on the same tokens."""
-        return difference_ratio(self.loss, other.loss)
-
-    def divergence_against(self, other: Scored) -> Interval:
-        """KL over another variant's, geometric means over documents."""
-        return difference_ratio(np.log(self.kl), np.log(other.kl))
-
 
 class Survey(Instrument):
     """Scores one-shot methods on whole windows."""
