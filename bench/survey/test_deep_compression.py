@@ -6,52 +6,25 @@ rates are of vision nets that were retrained between the steps; here nothing is,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from bench.fixtures import Conclude
 from bench.parameters import parameters
-from bench.survey.lab import Scored, Survey
+from bench.survey.lab import Survey
+from bench.survey.rates import KEPT, largest_rate, rate_of
 from bench.survey.rows import COSTS, DENSE, settle
 from bench.verdict.conclude import exactly
-from bench.verdict.documents import Interval
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from compress.coding import DeepCompression
 
 PAPER_SCALE = "paper-opt"
 pytestmark = COSTS
-WIDE = 32
-"""Bits of a weight that rates are counted from."""
-KEPT = Region(high=1.05)
 PAPERS_LEAST = Region(low=35.0)
 WHY_LEAST = "Deep Compression's smallest rate, AlexNet's"
 CURVE = [DeepCompression(sparsity, bits) for sparsity in (0.0, 0.1, 0.3, 0.5) for bits in (5, 6, 8)]
 PAPERS_OWN = DeepCompression(0.9, 5)
 """About what the paper leaves of AlexNet's fully connected layers."""
-
-
-def largest_rate(rates: Mapping[float, Interval], kept: Region = KEPT) -> Interval:
-    """Largest rate at which quality is kept, the dense model's 1 where it is at none.
-
-    The estimate is of the rates whose perplexity's estimate is kept; the lower bound of those whose whole interval is,
-    the upper of those of whose interval a part is.
-
-    Args:
-        rates: perplexity over the dense model's, by the rate.
-        kept: where quality counts as kept.
-    """
-
-    def most(bound: str) -> float:
-        return max([1.0, *(rate for rate, ratio in rates.items() if getattr(ratio, bound) <= kept.high)])
-
-    return Interval(most("value"), most("high"), most("low"))
-
-
-def rate_of(scored: Scored) -> float:
-    """Rate of compression: 32 bits a weight over those that the codes take."""
-    return WIDE / scored.bits_per_weight
 
 
 LARGEST = Row(

@@ -63,6 +63,9 @@ HALVED = [
 ]
 EIGHT_BITS = [
     alone("SV12a", LLMInt8(), NOTHING_LOST, "nothing lost: within 1 %"),
+    alone(
+        "SV12a", LLMInt8(2.0), NOTHING_LOST, "inputs kept wide from a third of the paper's magnitude on", control=True
+    ),
     alone("SV12a", LLMInt8(math.inf), NOTHING_LOST, "no outliers kept: a control", control=True),
     alone("SV12a", SmoothQuant(), NOTHING_LOST, "outliers smoothed: a control", control=True),
 ]
