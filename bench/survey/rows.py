@@ -29,14 +29,14 @@ from compress.quantization.salient import SalientChannels
 
 COSTS = [
     pytest.mark.cost(fixture="survey", embedded=(1, 6, 12), gpu=(1, 2, 4)),
-    pytest.mark.cost(of=(GPTQ, FirstValuesDense), embedded=(2, 36, 1500), gpu=(10, 90, 180)),
-    pytest.mark.cost(of=(SparseGPT, AWQ), embedded=(2, 25, 800), gpu=(8, 45, 60)),
+    pytest.mark.cost(of=(GPTQ, FirstValuesDense), embedded=(2, 36, 1500), gpu=(10, 28, 60)),
+    pytest.mark.cost(of=(SparseGPT, AWQ), embedded=(2, 25, 800), gpu=(8, 15, 20)),
     pytest.mark.cost(
         of=(WandaPruning, StructuredPruning, UnstructuredCounterpart, SalientChannels, SmoothQuant, LLMInt8),
         embedded=(1, 10, 500),
-        gpu=(2, 18, 30),
+        gpu=(2, 6, 10),
     ),
-    pytest.mark.cost(of=DeepCompression, embedded=(1, 10, 40), gpu=(2, 6, 10)),
+    pytest.mark.cost(of=DeepCompression, embedded=(1, 10, 40), gpu=(2, 4, 8)),
     pytest.mark.cost(of=Method, embedded=(1, 6, 25), gpu=(1, 2, 4)),
 ]
 """Costs by what a method does with its calibration, on every sample; lm-evaluation-harness reads GPTQ's variants too.

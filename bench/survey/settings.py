@@ -30,7 +30,7 @@ class SurveySettings:
 
 SURVEY_SETTINGS = {
     ("embedded", "quick"): SurveySettings(
-        3, 48, 1, 64, blocks=1, harness_pages=1, harness_characters=200, passages=2, protocol_tokens=4200
+        2, 24, 1, 64, blocks=1, harness_pages=1, harness_characters=200, passages=2, protocol_tokens=4200
     ),
     ("embedded", "normal"): SurveySettings(
         8, 256, 8, 512, harness_pages=1, harness_characters=600, passages=4, protocol_tokens=8400

@@ -103,15 +103,11 @@ PRUNED = [
     versus("SV5a", "2of4-over-unstructured", TWO_OF_FOUR, SPARSEGPT, control=True),
     versus("SV6b", "structured-over-unstructured", STRUCTURED, UnstructuredCounterpart(STRUCTURED)),
 ]
-SALIENT = [
-    row
-    for bits, control in ((3, False), (4, True))
-    for rounded, awq, mixed in [(RoundToNearest(bits, GROUPS), AWQ(bits, GROUPS), SalientChannels(bits, GROUPS))]
-    for row in (
-        versus("SV10a", f"awq-over-mixed-w{bits}", awq, mixed, accept=REACHES, control=control),
-        versus("SV10a", f"rtn-over-mixed-w{bits}", rounded, mixed, control=True),
-        versus("SV10a", f"rtn-over-awq-w{bits}", rounded, awq, control=True),
-    )
+RTN, AWQ_3, SALIENT = RoundToNearest(3, GROUPS), AWQ(3, GROUPS), SalientChannels(3, GROUPS)
+MIXED = [
+    versus("SV10a", "awq-over-mixed-w3", AWQ_3, SALIENT, accept=REACHES),
+    versus("SV10a", "rtn-over-mixed-w3", RTN, SALIENT, control=True),
+    versus("SV10a", "rtn-over-awq-w3", RTN, AWQ_3, control=True),
 ]
 FLOATS = [
     versus("SV17a", "int8-over-fp8-w4", INT4_A8, FloatActivations(INT4, FP8_E4M3)),
@@ -121,7 +117,7 @@ FLOATS = [
 ]
 
 
-@pytest.mark.parametrize("row", parameters(*PRUNED, *SALIENT, *FLOATS))
+@pytest.mark.parametrize("row", parameters(*PRUNED, *MIXED, *FLOATS))
 def test_one_method_against_another(survey: Survey, conclude: Conclude, row: Row) -> None:
     """Perplexity of the first over that of the second, on the same tokens."""
     first, second = (runs_of(survey, row, method) for method in row.contestants)  # pyright: ignore[reportArgumentType]
