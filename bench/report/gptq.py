@@ -40,9 +40,9 @@ def why_rounding_wins(evidence: Evidence) -> list[str]:
 
 
 def _rows(evidence: Evidence, bits: int) -> dict[str, Result]:
-    """Rows at a width that were measured, by the pair that they compare."""
+    """Rows at a width that were measured and may be judged, by the pair that they compare."""
     rows = {pair: evidence.rows.get(f"SV9-{pair}-w{bits}") for pair in PAIRS}
-    return {pair: row for pair, row in rows.items() if row is not None and row.value is not None}
+    return {pair: row for pair, row in rows.items() if row is not None and row.value is not None and not row.doubt}
 
 
 def _value(row: Result) -> float:
@@ -53,6 +53,8 @@ def _said(bits: int, rows: dict[str, Result]) -> str:
     """Sentence on what the first position's values cost, and what weighting first tokens gives instead."""
     plain, patched = _value(rows[PLAIN]), _value(rows[PLAIN]) * _value(rows[PATCHED])
     share = "these values alone make the difference" if patched >= 1 else "these values are a part of the difference"
+    if (rows[PATCHED].low or 0.0) <= 1:
+        share = "whether these values are a part of the difference is undecided"
     sentence = (
         f"At {bits} bits rounding has {plain:.2f} of plain GPTQ's perplexity, and {patched:.2f} of it with that one "
         f"position's values\ndense: {share}."

@@ -1,5 +1,7 @@
 """The section on plain GPTQ and rounding: there with its rows, and true to their numbers."""
 
+from dataclasses import replace
+
 from bench.report.gptq import why_rounding_wins
 from tests.bench.report.synthetic import evidence, result
 
@@ -25,6 +27,11 @@ def test_values_that_do_not_make_up_for_it_are_a_part():
     assert "these values are a part of the difference" in section
 
 
+def test_a_patch_without_a_clear_effect_explains_nothing():
+    (section,) = why_rounding_wins(evidence(*rows(patched=1.005)))
+    assert "is undecided" in section
+
+
 def test_widths_stand_side_by_side_and_only_those_that_lose_are_explained():
     (section,) = why_rounding_wins(evidence(*rows(), *rows(plain=1.3, bits=3)))
     assert "| 4 bits" in section and "| 3 bits" in section and "At 3 bits" not in section
@@ -36,3 +43,5 @@ def test_it_is_left_out_without_its_rows_or_where_gptq_wins():
     assert why_rounding_wins(evidence(*rows(plain=1.1))) == []
     unmeasured = result("SV9-rtn-over-gptq-w4", verdict="not run", value=None, low=None, high=None)
     assert why_rounding_wins(evidence(unmeasured, rows()[1])) == []
+    doubted = replace(rows()[0], doubt="one calibration sample")
+    assert why_rounding_wins(evidence(doubted, rows()[1])) == []
