@@ -173,6 +173,23 @@ class LargestInputs(Statistic):
         self.largest = torch.maximum(self.largest, parts[0])
 
 
+class Magnitudes(Statistic):
+    """Sum over tokens of each input's magnitude, `[d_in]` float32."""
+
+    title = "the magnitudes of the inputs"
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.sum = torch.zeros(layer.in_features, device=layer.weight.device)
+
+    @staticmethod
+    def of(inputs: Tensor) -> tuple[Tensor, ...]:
+        """Sum of magnitudes, `[d_in]`."""
+        return (inputs.abs().sum(0),)
+
+    def _sum(self, parts: tuple[Tensor, ...]) -> None:
+        self.sum += parts[0]
+
+
 class GramAndMagnitude(GramMatrix):
     """Gram matrix, and the sum of each input's magnitude `[d_in]`."""
 

@@ -21,6 +21,7 @@ from bench.verdict.drift import (
     log_fit,
     log_slope,
 )
+from bench.verdict.power import what_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from compress.method import Method
@@ -69,6 +70,10 @@ def line_over_logarithm(*masks: Measured | int) -> Interval:
     return _over_masks(runs, log_fit, int(resamples))  # type: ignore[arg-type]
 
 
+OVER_MASKS = (grown_over_masks, line_over_logarithm)
+"""Statistics whose contestants are one variant under several masks."""
+
+
 def _over_masks(runs: list, statistic: Callable, resamples: int) -> Interval:
     curves = np.stack([run.kl for run in runs])
     own = partial(statistic, runs[0].contexts)
@@ -108,11 +113,14 @@ def settle(lab: LongContext, conclude: Conclude, row: Row, doubt: str = "") -> N
     measured = [lab.measure(method) for method in row.contestants]  # pyright: ignore[reportArgumentType]
     interval = row.measure(*measured, lab.settings.resamples)
     first = measured[0]
+    # Masks differ more than documents do, so more of them are what narrows an interval over both.
+    units, of = (len(measured), "masks") if row.measure in OVER_MASKS else (len(first.kl), "documents")
     conclude(
         row,
         interval,
         lab,
         doubt=lab.doubt(*measured) or doubt,
+        decide=what_would_decide(interval, units, row.accept, of=of),
         details=lab.described(first),
         method=first.method,
     )

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.report import seeds
+from bench.report import coding, seeds
+from bench.report.gptq import why_rounding_wins
 from bench.report.plots import (
     BLACK,
     BLUE,
@@ -44,6 +45,7 @@ FAMILIES = (
     ("RTN", r"^rtn", BLUE, "s"),
     ("AWQ", r"^awq", PURPLE, "D"),
     ("FP", r"^fp", SKY, "v"),
+    ("salient in 16 bits", r"^salient", BLACK, "D"),
     ("SparseGPT", r"^sparsegpt", GREEN, "<"),
     ("Wanda", r"^wanda", ORANGE, "P"),
     ("magnitude", r"^magnitude", BLACK, "X"),
@@ -103,6 +105,7 @@ def extras(evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
         figures[SEEDS] = figure
         parts.append(seeds.strips_section(SEEDS))
         parts.extend(seeds.tables(evidence, SURVEY))
+    parts += [*why_rounding_wins(evidence), *coding.curve(known)]
     return [*parts, *_every_variant(known), *_harness(known)], figures
 
 

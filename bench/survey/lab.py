@@ -62,14 +62,6 @@ class Scored:
         """Perplexity over the dense model's."""
         return difference_ratio(self.loss, self.dense_loss)
 
-    def against(self, other: Scored) -> Interval:
-        """Perplexity over another variant's, on the same tokens."""
-        return difference_ratio(self.loss, other.loss)
-
-    def divergence_against(self, other: Scored) -> Interval:
-        """KL over another variant's, geometric means over documents."""
-        return difference_ratio(np.log(self.kl), np.log(other.kl))
-
 
 class Survey(Instrument):
     """Scores one-shot methods on whole windows."""
@@ -180,11 +172,12 @@ class Survey(Instrument):
         return [self.measure(method, off_domain=off_domain, sample=i) for i in range(self.settings.samples)]
 
     def measure(self, method: Method, *, off_domain: bool = False, sample: int = 0) -> Scored:
-        """Scores of a variant; lm-evaluation-harness is asked too, where it can, of all that GPTQ gives."""
+        """Scores of a variant; lm-evaluation-harness is asked too, where it can, of what GPTQ gives on one sample."""
         away = f", off-domain {self._off_domain_sha256}" if off_domain else ""
         away += f", calibration sample {sample}" if sample else ""
         label = f"{method}{' (off-domain)' if off_domain else ''}"
-        asked = isinstance(method, GPTQ)  # here, so that GPTQ's code counts for no other method
+        # Here, so that GPTQ's code counts for no other method; extensions are none of the survey's experiment.
+        asked = isinstance(method, GPTQ) and method.first_token_weight == 1 and not sample
         kept = self.measured(
             f"{method!r}{away}", partial(self._measure, method, off_domain, sample, asked), type(method), label=label
         )

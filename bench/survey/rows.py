@@ -9,12 +9,14 @@ import pytest
 
 from bench.fixtures import Conclude
 from bench.survey.lab import PERCENTILES, Scored, Survey
-from bench.verdict.crossed import crossed_interval
+from bench.verdict.crossed import combined, crossed_interval, intervals_by_factor
 from bench.verdict.documents import Array, Interval
+from bench.verdict.power import what_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from compress.coding import DeepCompression
 from compress.method import Method
+from compress.pruning.equal_count import UnstructuredCounterpart
 from compress.pruning.sparsegpt import SparseGPT
 from compress.pruning.structured import StructuredPruning
 from compress.pruning.wanda import WandaPruning
@@ -23,19 +25,24 @@ from compress.quantization.first_values import FirstValuesDense
 from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup
 from compress.quantization.int8 import LLMInt8, SmoothQuant
+from compress.quantization.salient import SalientChannels
 
 COSTS = [
     pytest.mark.cost(fixture="survey", embedded=(1, 6, 12), gpu=(1, 2, 4)),
-    pytest.mark.cost(of=(GPTQ, FirstValuesDense), embedded=(2, 36, 1200), gpu=(10, 55, 60)),
-    pytest.mark.cost(of=(SparseGPT, AWQ), embedded=(2, 25, 260), gpu=(8, 15, 20)),
+    pytest.mark.cost(of=(GPTQ, FirstValuesDense), embedded=(2, 36, 1500), gpu=(10, 55, 60)),
+    pytest.mark.cost(of=(SparseGPT, AWQ), embedded=(2, 25, 800), gpu=(8, 15, 20)),
     pytest.mark.cost(
-        of=(WandaPruning, StructuredPruning, SmoothQuant, LLMInt8, DeepCompression),
-        embedded=(1, 10, 30),
+        of=(WandaPruning, StructuredPruning, UnstructuredCounterpart, SalientChannels, SmoothQuant, LLMInt8),
+        embedded=(1, 10, 500),
         gpu=(2, 6, 10),
     ),
-    pytest.mark.cost(of=Method, embedded=(1, 6, 12), gpu=(1, 2, 4)),
+    pytest.mark.cost(of=DeepCompression, embedded=(1, 10, 40), gpu=(2, 4, 8)),
+    pytest.mark.cost(of=Method, embedded=(1, 6, 25), gpu=(1, 2, 4)),
 ]
-"""Costs by what a method does with its calibration; GPTQ's variants are read by lm-evaluation-harness too."""
+"""Costs by what a method does with its calibration, on every sample; lm-evaluation-harness reads GPTQ's variants too.
+
+At thorough effort 65,536 tokens go through the blocks twice for each of three samples, by far the most of it.
+"""
 GROUPS = PerGroup(128)
 DENSE = "perplexity over that of the dense model"
 PERFORMANT, WHY_PERFORMANT = Region(high=1.5), "OPT-125M under SparseGPT at 50 %: 27.65 to 36.85, a ratio of 1.33"
@@ -61,9 +68,71 @@ def details_of(scored: Scored) -> dict:
     }
 
 
-def settle(conclude: Conclude, survey: Survey, row: Row, interval: Interval, of: Scored, *, doubt: str = "") -> None:
-    """Conclude a row that stands on a variant, with its columns."""
-    conclude(row, interval, survey, doubt=survey.doubt(of) or doubt, details=details_of(of), method=of.method)
+def settle(
+    conclude: Conclude,
+    survey: Survey,
+    row: Row,
+    interval: Interval,
+    of: Scored,
+    *,
+    doubt: str = "",
+    decide: str = "",
+    details: dict | None = None,
+) -> None:
+    """Conclude a row that stands on a variant, with its columns.
+
+    Args:
+        conclude: the fixture.
+        survey: the instrument.
+        row: as declared.
+        interval: what was measured, a ratio.
+        of: the variant.
+        doubt: why nobody could judge this row; the instrument's own reasons go first.
+        decide: what would decide it, where that is not documents.
+        details: what plots and tables show beside the variant's columns.
+    """
+    conclude(
+        row,
+        interval,
+        survey,
+        doubt=survey.doubt(of) or doubt,
+        decide=decide or what_would_decide(interval, len(of.loss), row.accept),
+        details=details_of(of) | (details or {}),
+        method=of.method,
+    )
+
+
+def runs_of(survey: Survey, row: Row, method: Method) -> list[Scored]:
+    """Scores of a variant, one a calibration sample where the method calibrates and the row votes."""
+    return survey.over_samples(method) if method.statistic and not row.control else [survey.measure(method)]
+
+
+def loss_gaps(firsts: Sequence[Scored], seconds: Sequence[Scored]) -> Array:
+    """Mean losses of the first runs minus those of the second, `[calibration samples, documents]`.
+
+    A variant that calibrates on nothing has one run, which stands against every sample of the other's.
+    """
+    count = max(len(firsts), len(seconds))
+    pairs = zip(*(list(own) * (count // len(own)) for own in (firsts, seconds)), strict=True)
+    return np.stack([first.loss - second.loss for first, second in pairs])
+
+
+def settle_gaps(conclude: Conclude, survey: Survey, row: Row, gaps: Array, of: Scored) -> None:
+    """Conclude a row on a ratio of perplexities, over documents and calibration samples.
+
+    Args:
+        conclude: the fixture.
+        survey: the instrument.
+        row: as declared.
+        gaps: logarithms of the ratio, `[calibration samples, documents]`.
+        of: the variant that the row is about.
+    """
+    parts = intervals_by_factor(gaps, lambda means: means[..., 0])
+    interval = combined(parts.values()).map(np.exp)
+    widest = max(parts, key=lambda axis: parts[axis].high - parts[axis].low)
+    units = ("calibration samples", "documents")[widest]
+    decide = what_would_decide(interval, gaps.shape[widest], row.accept, of=units)
+    settle(conclude, survey, row, interval, of, decide=decide)
 
 
 def over_samples(runs: Sequence[Array], reference: Array) -> Interval:

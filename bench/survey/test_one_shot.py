@@ -1,33 +1,33 @@
-"""A Brief Survey of Model Compression in Language Models: one-shot methods, SV1–SV6, SV9, SV10, SV12, SV13, SV17.
+"""A Brief Survey of Model Compression in Language Models: one-shot methods, SV3–SV6, SV10, SV12, SV17.
 
-Perplexity ratios are exp of the difference of mean losses over the same tokens of each document.
+Perplexity ratios are exp of the difference of mean losses over the same tokens of each document. Rows that vote are
+repeated over calibration samples where their methods calibrate.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from bench.fixtures import Conclude
 from bench.parameters import parameters
-from bench.survey.lab import Scored, Survey
-from bench.survey.rows import COSTS, DENSE, GROUPS, PERFORMANT, WHY_PERFORMANT, settle
-from bench.verdict.conclude import by_arithmetic, exactly
+from bench.survey.lab import Survey
+from bench.survey.rows import COSTS, DENSE, GROUPS, PERFORMANT, WHY_PERFORMANT, loss_gaps, runs_of, settle_gaps
 from bench.verdict.regions import GROWS, Region
 from bench.verdict.rows import Row
-from compress.coding import DeepCompression
 from compress.method import Method
+from compress.pruning.equal_count import UnstructuredCounterpart
 from compress.pruning.magnitude import ComparisonGroup, MagnitudePruning
 from compress.pruning.sparsegpt import SparseGPT
 from compress.pruning.structured import StructuredPruning
 from compress.pruning.wanda import WandaPruning
 from compress.quantization.awq import AWQ
-from compress.quantization.float_grid import FP4, FP8_E4M3, FloatRounding
-from compress.quantization.gptq import GPTQ
+from compress.quantization.float_grid import FP4, FP8_E4M3, FloatActivations, FloatRounding
 from compress.quantization.int8 import LLMInt8, SmoothQuant
-from compress.quantization.mixed_precision import Protection
 from compress.quantization.rounding import RoundToNearest
+from compress.quantization.salient import SalientChannels
 
 PAPER_SCALE = "paper-opt"
 pytestmark = COSTS
@@ -36,52 +36,24 @@ LAYER = MagnitudePruning(HALF)
 ROWS = MagnitudePruning(HALF, ComparisonGroup.ROW)
 MODEL = MagnitudePruning(HALF, ComparisonGroup.MODEL)
 WANDA, SPARSEGPT = WandaPruning(HALF), SparseGPT(HALF)
+STRUCTURED = StructuredPruning(0.25)
+"""A quarter of the channels: LLM-Pruner's share, by which a fifth of LLaMA's parameters go."""
+INT4, INT8 = RoundToNearest(4, GROUPS), RoundToNearest(8, GROUPS)
+INT4_A8, INT8_A8 = RoundToNearest(4, GROUPS, activation_bits=8), RoundToNearest(8, GROUPS, activation_bits=8)
+SYMMETRIC = RoundToNearest(4, GROUPS, symmetric=True)
+FLOAT = FloatActivations(FloatRounding(FP4, GROUPS), FP8_E4M3)
 NOTHING_LOST = Region(0.99, 1.01)
-REACHES = Region(high=1.05)
+REACHES, NO_WORSE = Region(high=1.05), Region(low=1 / 1.05)
+WHY = {
+    GROWS: "the second is better, however little",
+    REACHES: "as good: at most 5 % worse",
+    NO_WORSE: "the second is comparable, if not superior: at most 5 % worse",
+}
 
 
 def alone(of: str, method: Method, accept: Region, because: str, *, ending: str = "", control: bool = False) -> Row:
     """Row on one variant against the dense model."""
     return Row(f"{of.rstrip('abcde')}-{method}{ending}", of, DENSE, accept, because, (method,), control=control)
-
-
-BITS_PER_BYTE = Row(
-    "SV2-bits-per-byte",
-    "SV2a",
-    "largest difference of bits per byte from log2(byte perplexity)",
-    Region(low=1e-6),
-    "not a rescaling would be a difference",
-    (GPTQ(4, GROUPS),),
-)
-WORD_FROM_BYTE = Row(
-    "SV2-word-from-byte",
-    "SV2a",
-    "difference of ln(word) / ln(byte perplexity) between two models",
-    Region(low=1e-6),
-    "not a rescaling would be a difference",
-    (GPTQ(4, GROUPS),),
-)
-
-
-@pytest.mark.cost(shared="dense, read by lm-evaluation-harness", embedded=(1, 10, 120), gpu=(10, 15, 60))
-@pytest.mark.parametrize("row", parameters(BITS_PER_BYTE, WORD_FROM_BYTE))
-def test_three_metrics_are_one(survey: Survey, conclude: Conclude, row: Row) -> None:
-    """lm-evaluation-harness's own figures of the dense and a compressed model against the arithmetic between them.
-
-    "Not a rescaling" would hold if bits per byte were not the binary logarithm of byte perplexity. Word perplexity is
-    byte perplexity to the power of bytes per word, the same power for every model on one text.
-    """
-    if survey.session.store.write is not None and not survey.has_harness:
-        pytest.skip("lm-evaluation-harness starts every page from a BOS or EOS token and this tokenizer has neither")
-    figures = [survey.dense_harness(), survey.measure(GPTQ(4, GROUPS)).harness]
-    if row is BITS_PER_BYTE:
-        off = max(abs(each["bits_per_byte"] - math.log2(each["byte_perplexity"])) for each in figures)
-    else:
-        powers = [math.log(each["word_perplexity"]) / math.log(each["byte_perplexity"]) for each in figures]
-        off = abs(powers[0] - powers[1])
-    scale = survey.session.settings.scale
-    origin = by_arithmetic("perplexities", scale=scale, protocol="lm-evaluation-harness, task wikitext")
-    conclude(row, exactly(off), origin, details={"harness": figures})
 
 
 HALVED = [
@@ -91,97 +63,62 @@ HALVED = [
 ]
 EIGHT_BITS = [
     alone("SV12a", LLMInt8(), NOTHING_LOST, "nothing lost: within 1 %"),
+    alone(
+        "SV12a", LLMInt8(2.0), NOTHING_LOST, "inputs kept wide from a third of the paper's magnitude on", control=True
+    ),
     alone("SV12a", LLMInt8(math.inf), NOTHING_LOST, "no outliers kept: a control", control=True),
     alone("SV12a", SmoothQuant(), NOTHING_LOST, "outliers smoothed: a control", control=True),
 ]
 TWO_OF_FOUR = SparseGPT(HALF, (2, 4))
 PATTERN = Row("SV5-2of4-quality", "SV5a", DENSE, PERFORMANT, WHY_PERFORMANT, (TWO_OF_FOUR,), control=True)
-CODED = [DeepCompression(sparsity, 5) for sparsity in (0.9, 0.3)]
-CODED_QUALITY = [
-    Row(f"SV13-quality-{method.sparsity:g}", "SV13a", DENSE, REACHES, "quality is kept: within 5 %", (method,))
-    for method in CODED
-]
 
 
-@pytest.mark.parametrize("row", parameters(*HALVED, *EIGHT_BITS, PATTERN, *CODED_QUALITY))
+@pytest.mark.parametrize("row", parameters(*HALVED, *EIGHT_BITS, PATTERN))
 def test_perplexity_over_the_dense_model(survey: Survey, conclude: Conclude, row: Row) -> None:
-    """Half the weights gone; eight bits with outliers kept wide; 2:4; pruned, quantized and coded."""
-    scored = survey.measure(row.contestants[0])  # pyright: ignore[reportArgumentType]
-    settle(conclude, survey, row, scored.against_dense(), scored)
-
-
-SIZES = [
-    Row(
-        f"SV13-size-{method.sparsity:g}",
-        "SV13a",
-        "times smaller than 32 bits a weight",
-        Region(low=35.0),
-        "Deep Compression's smallest ratio, AlexNet's",
-        (method,),
-    )
-    for method in CODED
-]
-
-
-@pytest.mark.parametrize("row", parameters(*SIZES))
-def test_size_of_deep_compression(survey: Survey, conclude: Conclude, row: Row) -> None:
-    """Size against 32 bits a weight with everything counted, without the retraining of the paper."""
-    scored = survey.measure(row.contestants[0])  # pyright: ignore[reportArgumentType]
-    settle(conclude, survey, row, exactly(32 / scored.bits_per_weight), scored)
+    """Half the weights gone; eight bits with outliers kept wide; two of four weights gone."""
+    runs = runs_of(survey, row, row.contestants[0])  # pyright: ignore[reportArgumentType]
+    settle_gaps(conclude, survey, row, np.stack([run.loss - run.dense_loss for run in runs]), runs[0])
 
 
 def versus(
     of: str, ending: str, first: Method, second: Method, *, accept: Region = GROWS, control: bool = False
 ) -> Row:
     """Row on the perplexity of one variant over another's, on the same tokens."""
-    because = "the second is better, however little" if accept is GROWS else "as good: at most 5 % worse"
     return Row(
         f"{of.rstrip('abcde')}-{ending}",
         of,
         f"perplexity of {first} over that of {second}",
         accept,
-        because,
+        WHY[accept],
         (first, second),
-        Scored.against,
-        control,
+        control=control,
     )
 
 
-VERSUS = [
+PRUNED = [
     versus("SV3b", "magnitude-over-wanda", LAYER, WANDA),
     versus("SV3c", "magnitude-over-sparsegpt", LAYER, SPARSEGPT),
     versus("SV4a", "layer-over-row", LAYER, ROWS),
     versus("SV4a", "model-over-layer", MODEL, LAYER, control=True),
     versus("SV5a", "2of4-over-unstructured", TWO_OF_FOUR, SPARSEGPT, control=True),
-    versus("SV6b", "structured-over-unstructured", StructuredPruning(0.2), WandaPruning(0.2)),
-    versus(
-        "SV10a",
-        "awq-over-mixed-w3",
-        AWQ(3, GROUPS),
-        RoundToNearest(3, GROUPS, protect=Protection(0.02)),
-        accept=REACHES,
-    ),
-    versus("SV10a", "rtn-over-awq-w3", RoundToNearest(3, GROUPS), AWQ(3, GROUPS), control=True),
-    versus(
-        "SV17a",
-        "int4-over-fp4-a8",
-        RoundToNearest(4, GROUPS, activation_bits=8),
-        FloatRounding(FP4, GROUPS, FP8_E4M3),
-    ),
-    versus(
-        "SV17a",
-        "int4-symmetric-over-fp4",
-        RoundToNearest(4, GROUPS, symmetric=True),
-        FloatRounding(FP4, GROUPS),
-    ),
-    versus("SV17a", "int8-over-fp8", RoundToNearest(8, GROUPS), FloatRounding(FP8_E4M3, GROUPS)),
+    versus("SV6b", "structured-over-unstructured", STRUCTURED, UnstructuredCounterpart(STRUCTURED)),
+]
+RTN, AWQ_3, SALIENT = RoundToNearest(3, GROUPS), AWQ(3, GROUPS), SalientChannels(3, GROUPS)
+MIXED = [
+    versus("SV10a", "awq-over-mixed-w3", AWQ_3, SALIENT, accept=REACHES),
+    versus("SV10a", "rtn-over-mixed-w3", RTN, SALIENT, control=True),
+    versus("SV10a", "rtn-over-awq-w3", RTN, AWQ_3, control=True),
+]
+FLOATS = [
+    versus("SV17a", "int8-over-fp8-w4", INT4_A8, FloatActivations(INT4, FP8_E4M3)),
+    versus("SV17a", "int8-over-fp8", INT8_A8, FloatActivations(INT8, FP8_E4M3)),
+    versus("SV17b", "int4-over-fp4-a8", FloatActivations(INT4, FP8_E4M3), FLOAT, accept=NO_WORSE),
+    versus("SV17b", "int4-symmetric-over-fp4", FloatActivations(SYMMETRIC, FP8_E4M3), FLOAT, control=True),
 ]
 
 
-@pytest.mark.parametrize("row", parameters(*VERSUS))
+@pytest.mark.parametrize("row", parameters(*PRUNED, *MIXED, *FLOATS))
 def test_one_method_against_another(survey: Survey, conclude: Conclude, row: Row) -> None:
-    """Perplexity of the first over that of the second, on the same tokens; or KL, where the row says so."""
-    if row.measure is None:
-        raise ValueError(f"{row} declares no statistic")
-    first, second = (survey.measure(method) for method in row.contestants)  # pyright: ignore[reportArgumentType]
-    settle(conclude, survey, row, row.measure(first, second), first)
+    """Perplexity of the first over that of the second, on the same tokens."""
+    first, second = (runs_of(survey, row, method) for method in row.contestants)  # pyright: ignore[reportArgumentType]
+    settle_gaps(conclude, survey, row, loss_gaps(first, second), first[0])

@@ -12,6 +12,8 @@ from bench.measure.kernels import lacking
 from bench.measure.session import Session
 from bench.measure.timing import Action, Timing
 from bench.parameters import parameters
+from bench.verdict.documents import Interval
+from bench.verdict.power import what_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from compress.selection import smallest
@@ -69,24 +71,36 @@ def test_time_of_sparse_products(session: Session, conclude: Conclude, row: Row)
     kind = "2:4" if semi else "half the weights zero"
     timing = Timing(session, f"{kind}, {sizes[2]} tokens by {sizes[0]} x {sizes[1]}", rounds(session))
     interval = timing.ratio(partial(_products, session.settings.seed, device, sizes, semi))
-    conclude(row, interval, timing, decide="more rounds", doubt=timing.doubt())
+    settle(conclude, row, interval, timing)
 
 
-STRUCTURED = Row(
-    "SV6-structured-faster",
-    "SV6a",
-    "time of an MLP with a fifth of its channels gone over the whole, 512 tokens",
-    FASTER,
-    "at least 5 % faster",
-)
+def settle(conclude: Conclude, row: Row, interval: Interval, timing: Timing) -> None:
+    """Conclude a row on a ratio of times."""
+    decide = what_would_decide(interval, timing.rounds, row.accept, of="rounds")
+    conclude(row, interval, timing, decide=decide, doubt=timing.doubt())
+
+
 WIDTH, INNER = 576, 1536
-"""SmolLM2's, whatever the session's model: the row is about a shape."""
+"""SmolLM2's, whatever the session's model: the rows are about shapes."""
 
 
-def _mlps(seed: int, device: str) -> tuple[Action, Action]:
-    """A gated MLP with a fifth of its channels gone, and the whole."""
+def pruned_mlp(name: str, channels: int, *, control: bool = False) -> Row:
+    """Row on the time of an MLP with fewer channels."""
+    statistic = f"time of an MLP with {channels:,} of {INNER:,} channels left over the whole"
+    return Row(name, "SV6a", statistic, FASTER, "at least 5 % faster", (channels,), control=control)
+
+
+STRUCTURED = pruned_mlp("SV6-structured-faster", INNER * 3 // 4)
+"""LLM-Pruner's quarter of the channels, whose loss the claim's other part measures."""
+ODD = pruned_mlp("SV6-structured-odd-width", INNER - INNER // 5, control=True)
+"""A fifth, a width that is no multiple of what kernels are cut for."""
+
+
+def _mlps(seed: int, device: str, channels: int) -> tuple[Action, Action]:
+    """A gated MLP with so many channels left, and the whole."""
     generator = torch.Generator().manual_seed(seed)
-    hidden = torch.randn(512, WIDTH, generator=generator).to(device)
+    tokens = 16_384 if device.startswith("cuda") else 512  # a GPU would spend 512 on launching kernels
+    hidden = torch.randn(tokens, WIDTH, generator=generator).to(device)
 
     def mlp(channels: int) -> list[torch.Tensor]:
         return [torch.randn(channels, WIDTH, generator=generator).to(hidden) for _ in range(3)]
@@ -95,13 +109,14 @@ def _mlps(seed: int, device: str) -> tuple[Action, Action]:
         up, gate, down = parts
         return (torch.nn.functional.silu(hidden @ gate.T) * (hidden @ up.T)) @ down
 
-    whole, fewer = mlp(INNER), mlp(INNER - INNER // 5)
+    whole, fewer = mlp(INNER), mlp(channels)
     return lambda: run(fewer), lambda: run(whole)
 
 
-@pytest.mark.parametrize("row", parameters(STRUCTURED))
+@pytest.mark.parametrize("row", parameters(STRUCTURED, ODD))
 def test_structured_pruning_is_faster(session: Session, conclude: Conclude, row: Row) -> None:
-    """The MLP of one block with a fifth of its channels gone, over the dense one."""
-    timing = Timing(session, f"an MLP of {INNER} channels", rounds(session))
-    interval = timing.ratio(partial(_mlps, session.settings.seed, session.settings.device))
-    conclude(row, interval, timing, decide="more rounds", doubt=timing.doubt())
+    """The MLP of one block with channels gone, over the dense one."""
+    channels = int(row.contestants[0])  # pyright: ignore[reportArgumentType]
+    timing = Timing(session, f"an MLP of {channels} of {INNER} channels", rounds(session))
+    interval = timing.ratio(partial(_mlps, session.settings.seed, session.settings.device, channels))
+    settle(conclude, row, interval, timing)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from compress.layers import SimulatedLinear
 from compress.method import Method
 from compress.quantization.grouping import Grouping, PerGroup
+from compress.quantization.rounding import RoundToNearest
 from compress.size import Storage, element_bits
 from compress.statistics import Statistic
 
@@ -60,15 +61,13 @@ FP8_E4M3 = FloatFormat("fp8-e4m3", 4, 3, 448.0)
 
 @dataclass(frozen=True)
 class FloatRounding(Method):
-    """Rounding of weights, and of inputs per token if asked, to a float format (ZeroQuant-FP, Wu et al. 2023)."""
+    """Rounding of weights to a float format (ZeroQuant-FP, Wu et al. 2023)."""
 
     format: FloatFormat
     grouping: Grouping = field(default_factory=lambda: PerGroup(128))
-    activations: FloatFormat | None = None
 
     def __str__(self) -> str:
-        inputs = f"-a-{self.activations}" if self.activations else ""
-        return f"{self.format}{inputs}-{self.grouping}"
+        return f"{self.format}-{self.grouping}"
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> SimulatedLinear:
         """Layer with its weight in the format."""
@@ -81,5 +80,27 @@ class FloatRounding(Method):
             scale_bits=groups[..., 0].numel() * element_bits(weight),
             held_bits=weight.numel() * element_bits(weight),
         )
-        quantize = None if self.activations is None else self.activations.fake
-        return SimulatedLinear(rounded, layer.bias, storage=storage, quantize_inputs=quantize)
+        return SimulatedLinear(rounded, layer.bias, storage=storage)
+
+
+@dataclass(frozen=True)
+class FloatActivations(Method):
+    """Rounding of inputs per token to a float format, beside a rounding of weights that leaves inputs alone.
+
+    Formats of inputs can so be compared on the same weights, and formats of weights on the same inputs.
+    """
+
+    weights: RoundToNearest | FloatRounding
+    format: FloatFormat
+
+    def __post_init__(self) -> None:
+        if isinstance(self.weights, RoundToNearest) and self.weights.activation_bits is not None:
+            raise ValueError(f"{self.weights} rounds inputs by itself; leave its activation_bits out")
+
+    def __str__(self) -> str:
+        return f"{self.weights}-a-{self.format}"
+
+    def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> SimulatedLinear:
+        """Layer with its weight as `weights` rounds it, which rounds its inputs to the format."""
+        made = self.weights(layer, name=name)
+        return SimulatedLinear(made.weight, made.bias, storage=made.storage, quantize_inputs=self.format.fake)

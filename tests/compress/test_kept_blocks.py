@@ -11,7 +11,7 @@ from compress.pruning.sparsegpt import SparseGPT
 from compress.pruning.structured import StructuredPruning
 from compress.pruning.wanda import WandaPruning
 from compress.quantization.awq import AWQ
-from compress.quantization.float_grid import FP4, FP8_E4M3, FloatRounding
+from compress.quantization.float_grid import FP4, FP8_E4M3, FloatActivations, FloatRounding
 from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup
 from compress.quantization.int8 import LLMInt8, SmoothQuant
@@ -102,7 +102,7 @@ def test_layers_of_another_kind_are_not_kept_in_silence(tiny, tokens, tmp_path):
 
 def test_inputs_rounded_in_another_way_are_not_kept_in_silence(tiny, tokens, tmp_path):
     with pytest.raises(TypeError, match=r"rounds its inputs by .*, which is not kept"):
-        run(FloatRounding(FP4, activations=FP8_E4M3), tiny, tokens, keep=tmp_path / "blocks")
+        run(FloatActivations(FloatRounding(FP4), FP8_E4M3), tiny, tokens, keep=tmp_path / "blocks")
     assert list((tmp_path / "blocks").glob("block*")) == []
 
 

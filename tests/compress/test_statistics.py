@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from compress.statistics import GramMatrix, SquaredInputs, gram_matrix
+from compress.statistics import GramMatrix, Magnitudes, SquaredInputs, gram_matrix
 
 
 def test_statistics_in_two_parts_are_statistics_in_one(tokens):
@@ -54,3 +54,12 @@ def test_first_tokens_must_be_told():
 def test_weights_that_mean_nothing_are_refused(weight):
     with pytest.raises(ValueError, match="must be a finite number above 0"):
         gram_matrix(weight)
+
+
+def test_magnitudes_in_parts_are_the_whole():
+    inputs = torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(2))
+    statistic = Magnitudes(nn.Linear(5, 1))
+    for part in inputs:
+        statistic.add(part)
+    torch.testing.assert_close(statistic.sum, inputs.double().abs().sum((0, 1)).float(), rtol=1e-6, atol=0)
+    assert statistic.tokens == 21

@@ -6,18 +6,20 @@ from torch import nn
 
 from compress.calibrate import linear_layers
 from compress.coding import DeepCompression
+from compress.pruning.equal_count import UnstructuredCounterpart
 from compress.pruning.magnitude import ComparisonGroup, MagnitudePruning
 from compress.pruning.random import RandomPruning
 from compress.pruning.sparsegpt import SparseGPT
 from compress.pruning.structured import StructuredPruning
 from compress.pruning.wanda import WandaPruning
 from compress.quantization.awq import AWQ
-from compress.quantization.float_grid import FP4, FloatRounding
+from compress.quantization.float_grid import FP4, FloatActivations, FloatRounding
 from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup, PerRow, PerTensor
 from compress.quantization.int8 import LLMInt8, SmoothQuant
 from compress.quantization.mixed_precision import Protection
 from compress.quantization.rounding import CastWeights, RoundToNearest
+from compress.quantization.salient import SalientChannels
 from compress.swap import apply
 from models.load import find_blocks
 from tests.layers import hooks
@@ -44,6 +46,9 @@ ALL = [
     LLMInt8(),
     SmoothQuant(),
     FloatRounding(FP4, PerGroup(8)),
+    FloatActivations(FloatRounding(FP4, PerGroup(8)), FP4),
+    SalientChannels(3, PerGroup(8), 0.1),
+    UnstructuredCounterpart(StructuredPruning(0.25)),
     DeepCompression(0.5, 4),
 ]
 

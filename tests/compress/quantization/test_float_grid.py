@@ -1,12 +1,14 @@
 """Float grids of four and eight bits."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from compress.quantization.float_grid import FP4, FP8_E4M3, FloatRounding
+from compress.quantization.float_grid import FP4, FP8_E4M3, FloatActivations, FloatRounding
 from compress.quantization.grouping import PerGroup, PerRow
+from compress.quantization.rounding import RoundToNearest
 
 VALUES = st.floats(-500, 500, width=32)
 
@@ -51,5 +53,17 @@ def test_zero_and_subnormal_groups():
     assert FP4.round(torch.tensor([torch.nan])).isnan().all()
 
 
-def test_per_row_float():
-    assert str(FloatRounding(FP4, PerRow(), FP8_E4M3)) == "fp4-a-fp8-e4m3-row"
+@pytest.mark.parametrize("weights", [FloatRounding(FP4, PerRow()), RoundToNearest(4, PerRow())], ids=str)
+def test_float_activations_round_each_token_and_leave_the_weights_as_their_method_does(weights):
+    layer, inputs = nn.Linear(9, 4), torch.randn(2, 5, 9, generator=torch.Generator().manual_seed(3))
+    made, alone = FloatActivations(weights, FP8_E4M3)(layer), weights(layer)
+    assert torch.equal(made.weight, alone.weight) and made.storage == alone.storage
+    scale = inputs.abs().amax(-1, keepdim=True) / FP8_E4M3.largest
+    rounded = (inputs / scale).to(torch.float8_e4m3fn).float() * scale
+    torch.testing.assert_close(made(inputs), rounded @ alone.weight.T + layer.bias)
+
+
+def test_inputs_are_rounded_once():
+    with pytest.raises(ValueError, match="rtn-w4a8-row rounds inputs by itself"):
+        FloatActivations(RoundToNearest(4, PerRow(), activation_bits=8), FP8_E4M3)
+    assert str(FloatActivations(FloatRounding(FP4, PerRow()), FP8_E4M3)) == "fp4-row-a-fp8-e4m3"
