@@ -1,4 +1,7 @@
-"""The survey's claims on distillation, SV15 and SV16, with small T5 models."""
+"""The survey's claims on distillation with small T5 models: SV16, and controls of SV15.
+
+A pretrained teacher of classifiers votes on SV15 (`bench/survey/test_distillation.py`).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def taught(name: str, how: Distilled | None) -> tuple[str, Variant]:
 
 
 SOFT = [
-    ahead("SV15a", "SV15-soft-over-labels", taught("soft", TEACHER), taught("labels", None)),
+    ahead("SV15a", "SV15-soft-over-labels", taught("soft", TEACHER), taught("labels", None), control=True),
     ahead("SV15a", "SV15-temperature-3-over-1", taught("temperature-3", TEACHER), taught("1", PLAIN), control=True),
     ahead(
         "SV15a",
@@ -68,6 +71,7 @@ ORDER, NLI = (
         AHEAD,
         "more, however little",
         (task,),
+        control=True,
     )
     for task in ("order", "nli")
 )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from bench.fixtures import once
 from bench.measure.session import Session
+from bench.survey.distillation import settings as distilling
+from bench.survey.distillation.lab import Distillation
 from bench.survey.lab import Survey
 from bench.survey.paper import OPT
 from bench.survey.settings import at
 from bench.verdict.rows import Row
 from compress.quantization.gptq import GPTQ
+from models.data.reviews import movie_reviews
 from models.errors import InputError, TooLittleText
 from models.packages import installed, lacking
 
@@ -45,4 +50,22 @@ def opt(request: pytest.FixtureRequest, session: Session) -> OPT:
         _ = made.lines, made.calibration
     except InputError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    return made
+
+
+@pytest.fixture
+def distillation(request: pytest.FixtureRequest, session: Session) -> Distillation:
+    """Students of MiniLM on movie reviews."""
+    settings = distilling.at(session.settings.scale, session.settings.effort)
+    if settings is None:
+        pytest.skip("its students cannot learn in the time of this effort; use --effort=thorough")
+    make = partial(movie_reviews, test=settings.test, shifted=settings.shifted)
+    made: Distillation = once(
+        request, ("distillation", id(session)), lambda: Distillation(session, settings, "movie reviews", make)
+    )
+    if session.store.write is not None:
+        try:
+            _ = made.tables
+        except InputError as error:
+            pytest.skip(f"no student can be trained here: {error}")
     return made

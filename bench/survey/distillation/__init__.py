@@ -1,0 +1,1 @@
+"""Distillation of a pretrained encoder into smaller classifiers, SV15."""
