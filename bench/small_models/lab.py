@@ -113,8 +113,11 @@ class SmallModels(Instrument):
         return right
 
     def runs(self, variant: Variant, seeds: int) -> dict[str, Array]:
-        """Measurements of the first so many seeds: accuracies in percent `[seeds]`, curves `[seeds, points]`."""
-        chunks = [self.measure(self.resolved(variant), chunk) for chunk in self.settings.chunks(seeds)]
+        """Measurements of the first so many seeds: accuracies in percent `[seeds]`, curves `[seeds, points]`.
+
+        A variant with something to choose or to proportion is resolved first.
+        """
+        chunks = [self.measure(variant, chunk) for chunk in self.settings.chunks(seeds)]
         per_seed = [name for name in (TEST, SHIFTED, PRETRAINING, TUNING) if name in chunks[0]]
         joined = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in per_seed}
         scored = {name: 100 * joined[name] for name in (TEST, SHIFTED) if name in joined}
@@ -152,7 +155,7 @@ class SmallModels(Instrument):
         """Accuracy of every seed, what failed, and curves of pre-training, for the page."""
         shown = {}
         for name, variant in variants.items():
-            run, how = self.runs(variant, seeds), self.resolved(variant).distilled
+            run, how = self.runs(variant, seeds), variant.distilled
             failed = np.isnan(run[PRETRAINING]).any(1) | np.isnan(run[TUNING]).any(1)
             shown[name] = {
                 "accuracy": run[TEST].round(3).tolist(),

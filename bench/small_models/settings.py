@@ -79,7 +79,7 @@ SHAPES = {"tiny": _shape(2, 12), "mini": _shape(2, 24), "small": _shape(2, 48), 
 QUICK = SmallModelsSettings(
     {name: _shape(1, width) for name, width in zip(SIZES, (8, 12, 16, 20), strict=True)},
     1024,
-    48,
+    96,
     _corruption(3, 8, 3e-2),
     Training(4, 8, 2e-2, weight_decay=0.0),
     looks=(2,),
@@ -88,6 +88,7 @@ QUICK = SmallModelsSettings(
     held_out=64,
     alphas=(0.5,),
     temperatures=(1.0, 2.0),
+    classes=4,
     sums=200,
 )
 THOROUGH = SmallModelsSettings(
