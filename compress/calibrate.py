@@ -78,10 +78,18 @@ def linear_layers(block: nn.Module, chosen: Chosen = every_layer) -> dict[str, n
 
 
 @contextmanager
-def measuring(layers: dict[str, nn.Linear], statistic: type[Statistic]) -> Iterator[dict[str, Statistic]]:
+def measuring(
+    layers: dict[str, nn.Linear], statistic: type[Statistic], shape: Callable[[], tuple[int, ...]] | None = None
+) -> Iterator[dict[str, Statistic]]:
     """Statistics of layers by name, to which every input of a layer is added as long as the context is open.
 
     Layers that are handed the same tensor one after another, as query, key and value are, share the work on it.
+
+    Args:
+        layers: by name.
+        statistic: of each.
+        shape: gives the sequences and tokens of the batch at work, for layers that are handed all tokens in one row
+            (OPT's networks are).
     """
     statistics = {name: statistic(layer) for name, layer in layers.items()}
     newest: list[tuple[Tensor, Batch]] = []
@@ -89,7 +97,8 @@ def measuring(layers: dict[str, nn.Linear], statistic: type[Statistic]) -> Itera
     def adding(name: str) -> Callable[[nn.Module, tuple], None]:
         def add(_layer: nn.Module, args: tuple) -> None:
             if not newest or newest[0][0] is not args[0]:
-                newest[:] = [(args[0], statistic.batch(args[0]))]
+                flat = shape is not None and args[0].ndim == 2
+                newest[:] = [(args[0], statistic.batch(args[0].unflatten(0, shape()) if flat else args[0]))]
             statistics[name].take(newest[0][1])
 
         return add
@@ -151,12 +160,15 @@ def calibrated(
             for every further group.
         done: says of a block's number that nothing need be measured there; its statistics stay empty.
     """
+    now: list[BlockInput] = []
     for index, block in enumerate(blocks):
         layers = linear_layers(block, chosen)
         batches = [] if done(index) else inputs
         for names in reading_order(block, batches[0], chosen) if in_order and batches else [list(layers)]:
-            with measuring({name: layers[name] for name in names}, statistic) as statistics:
+            own = {name: layers[name] for name in names}
+            with measuring(own, statistic, lambda: now[0].hidden.shape[:2]) as statistics:
                 for batch in batches:
+                    now[:] = [batch]
                     batch.through(block)
             yield index, statistics
         if index + 1 < len(blocks):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from bench.long_context.curves import Curve, Forward, HiddenStates, curve, hidden_states
-from bench.long_context.measured import Measured, Reader, summary_of
+from bench.long_context.measured import CacheFormat, Measured, summary_of
 from bench.long_context.theory import attention_noise, simulated_noise
 from bench.long_context.windows import PairedWindows, paired_windows
 from bench.measure.divergence import compare
@@ -28,6 +28,7 @@ from bench.verdict.simulation import Population, rate_of_reproduced
 from compress.method import Method
 from compress.quantization.rounding import RoundToNearest
 from compress.swap import compressed
+from models.rounded_cache import hidden_through_cache
 
 TAIL = RoundToNearest(3)
 """The variant whose per-token KL the simulated documents are made of."""
@@ -64,7 +65,7 @@ class LongContext(Instrument):
         )
         return self.session.origin(protocol, documents=len(self.windows.segments), tokens=self.windows.token_count)
 
-    def measure(self, method: Method | Reader) -> Measured:
+    def measure(self, method: Method | CacheFormat) -> Measured:
         """Curve of the model compressed by `method`, which is undone afterwards, or read through it."""
         kept = dict(self.measured(f"curve {method!r}", partial(self._measure, method), type(method), label=str(method)))
         summary = {name.removeprefix("summary_"): float(x) for name, x in kept.items() if name.startswith("summary_")}
@@ -72,14 +73,14 @@ class LongContext(Instrument):
         means = {name: kept[name] for name in ("kl", "reverse_kl", "agreement", "loss", "dense_loss")}
         return Measured(str(method), contexts, means, kept["positions"], kept["resolved"], summary)
 
-    def _measure(self, method: Method | Reader) -> Arrays:
+    def _measure(self, method: Method | CacheFormat) -> Arrays:
         measured, summary = self._curve(method)
         self._tokens[repr(method)] = measured.tokens["kl"]
         means = {name: measured.by_document(name) for name in measured.tokens}
         own = {"contexts": np.array(measured.contexts), "positions": measured.positions, "resolved": measured.resolved}
         return own | means | {f"summary_{name}": np.array(value) for name, value in summary.items()}
 
-    def _curve(self, method: Method | Reader) -> tuple[Curve, dict[str, float]]:
+    def _curve(self, method: Method | CacheFormat) -> tuple[Curve, dict[str, float]]:
         decoder, dense, started = self.session.decoder, self.dense, time.perf_counter()
         if self.settings.device != "cpu":
             torch.cuda.reset_peak_memory_stats()
@@ -93,11 +94,11 @@ class LongContext(Instrument):
         return measured, {**summary, **cost}
 
     @contextmanager
-    def _variant(self, method: Method | Reader) -> Iterator[tuple[Forward, dict[str, float]]]:
+    def _variant(self, method: Method | CacheFormat) -> Iterator[tuple[Forward, dict[str, float]]]:
         """Way from tokens to hidden states of a variant, and what became of the layers."""
         decoder = self.session.decoder
         if not isinstance(method, Method):
-            yield partial(method.hidden, decoder.model), {}
+            yield partial(hidden_through_cache, decoder.model, method.rounded), {}
             return
         batches = self.session.calibration if method.statistic else []
         with compressed(

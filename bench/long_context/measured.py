@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from bench.verdict.documents import Array
 from compress.swap import Compression
 
 
-class Reader(Protocol):
-    """Variant that changes how the model reads and none of its layers, such as a quantized cache."""
+class CacheFormat(Protocol):
+    """Variant that changes what the key/value cache holds and no layer."""
 
-    def hidden(self, model: PreTrainedModel, tokens: Tensor) -> Tensor:
-        """Final hidden states `[batch, tokens, width]`."""
+    def rounded(self, states: Tensor) -> Tensor:
+        """Keys or values `[batch, heads, tokens, width]` as the cache holds them."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What the rows of long context are made of: statistics of variants' curves, and the way from a row to its verdict."""
+"""Rows of long context: statistics of variants' curves, costs, and the way from a row to its verdict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from bench.fixtures import Conclude
 from bench.long_context.lab import LongContext
-from bench.long_context.measured import Measured, Reader
+from bench.long_context.measured import CacheFormat, Measured
 from bench.verdict.crossed import crossed_interval
 from bench.verdict.documents import Interval
 from bench.verdict.drift import (
@@ -81,13 +81,13 @@ def of_two(statistic: Callable[..., Interval], first: Measured, second: Measured
 
 
 def growing(
-    of: str, method: Method | Reader, accept: Region, because: str, *, ending: str = "", control: bool = False
+    of: str, method: Method | CacheFormat, accept: Region, because: str, *, ending: str = "", control: bool = False
 ) -> Row:
     """Row on the growth of one variant."""
     return Row(f"{of.rstrip('abcd')}-{method}{ending}", of, GROWTH, accept, because, (method,), grown, control)
 
 
-def at_equal_level(of: str, method: Method | Reader, name: str, others: tuple, *, control: bool = False) -> Row:
+def at_equal_level(of: str, method: Method | CacheFormat, name: str, others: tuple, *, control: bool = False) -> Row:
     """Row on the growth of a variant over that of another kind with the same KL."""
     return Row(
         f"{of.rstrip('abcd')}-{method}-against-{name}",

@@ -10,7 +10,7 @@ COLUMNS = ("claims", "since", "old", "new", "why", "judged on")
 
 
 def page() -> str:
-    """All revisions, by paper and version."""
+    """Page of all revisions, by paper and version."""
     rows = [(each.of, each.version, each.old, each.new, each.why, each.fresh) for each in REVISIONS]
     return (
         "# What was revised\n\n"

@@ -1,4 +1,4 @@
-"""What the survey's rows on one-shot methods share: their costs, what is kept of a variant, and the way to a verdict."""
+"""Rows on one-shot methods: costs, columns of a variant, intervals over calibration samples, the way to a verdict."""
 
 from __future__ import annotations
 

@@ -1,14 +1,10 @@
-"""Quantization of the key/value cache, through transformers' own cache interface."""
+"""Quantization of the key/value cache."""
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
-from transformers import PreTrainedModel
-from transformers.cache_utils import Cache, DynamicLayer
 
 from compress.grid import check_bits, fake_quantize
 
@@ -49,23 +45,3 @@ class CacheQuantization:
             raise ValueError(f"a head's {width} features do not divide into groups of {self.group}")
         rounded = fake_quantize(groups, self.bits).reshape(*by_token.shape[:2], heads, width)
         return rounded.transpose(1, 2).to(states.dtype)
-
-    def hidden(self, model: PreTrainedModel, tokens: Tensor) -> Tensor:
-        """Final hidden states of a model that reads through such a cache: `[batch, tokens, width]`."""
-        cache = Cache(layers=[_RoundedLayer(self) for _ in range(model.config.num_hidden_layers)])
-        inner = model.base_model
-        # transformers called the argument past_key_values up to 5.23.
-        name = "cache" if "cache" in inspect.signature(inner.forward).parameters else "past_key_values"
-        return inner(input_ids=tokens.to(model.device), use_cache=True, **{name: cache}).last_hidden_state
-
-
-class _RoundedLayer(DynamicLayer):
-    """A layer's cache whose entries are rounded as they come."""
-
-    def __init__(self, how: CacheQuantization) -> None:
-        super().__init__()
-        self.how = how
-
-    def update(self, key_states: Tensor, value_states: Tensor, *rest: Any, **more: Any) -> tuple[Tensor, Tensor]:
-        """Add keys and values, rounded, and give all that are cached."""
-        return super().update(self.how.rounded(key_states), self.how.rounded(value_states), *rest, **more)

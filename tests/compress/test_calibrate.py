@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from compress.calibrate import block_inputs, calibrated, linear_layers, measuring, reading_order
-from compress.statistics import GramMatrix, SquaredInputs
+from compress.statistics import GramMatrix, SquaredInputs, gram_matrix
 from models.load import find_blocks
 from tests.layers import hooks
 from tests.tiny_models import run, tiny_llama
@@ -120,6 +120,21 @@ def test_in_order_a_layer_is_measured_on_what_was_made_of_those_before_it(tiny, 
                 torch.testing.assert_close(statistics[name].sum, expected[name].sum, rtol=0, atol=0)
                 for each in (layer, blocks[index].get_submodule(name)):
                     each.weight.mul_(0.5)
+
+
+def test_first_tokens_are_told_where_a_layer_is_handed_all_tokens_in_one_row(tiny, tokens):
+    """OPT's networks are; the others' are handed sequences. Against inputs that were recorded."""
+    block, seen = find_blocks(tiny)[0], {}
+    for name, layer in linear_layers(block).items():
+        layer.register_forward_pre_hook(lambda _l, args, name=name: seen.update({name: args[0].view(4, 16, -1)}))
+    inputs = block_inputs(run(tiny), block, [tokens])
+    _, measured = next(calibrated([block], inputs, gram_matrix(9.0)))
+    for name, statistic in measured.items():
+        weights = torch.ones(tokens.shape, dtype=torch.float64)
+        weights[:, 0] = 9
+        own = seen[name].double()
+        expected = torch.einsum("bt,bti,btj->ij", weights, own, own)
+        torch.testing.assert_close(statistic.sum, expected, rtol=1e-5, atol=1e-5)  # products in float32
 
 
 def test_in_order_every_layer_comes_once(tiny, tokens):

@@ -21,7 +21,7 @@ from models.load import find_blocks
 METHODS = [
     GPTQ(4, PerGroup(8)),
     GPTQ(4, PerGroup(8), activation_bits=8),
-    GPTQ(4, PerGroup(8), true_sequential=True),
+    GPTQ(4, PerGroup(8), true_sequential=True, first_token_weight=10.0),
     AWQ(4, PerGroup(8)),
     SparseGPT(0.5),
     WandaPruning(0.5),

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from compress.pruning.factor import inverse_factor
+from compress.pruning.factor import MOST_RESIDUAL, Hessian, factor_residual, inverse_factor, inverse_of_upper
+from tests.layers import correlated
 
 
 def test_what_is_no_hessian_is_refused():
