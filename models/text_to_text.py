@@ -23,6 +23,10 @@ PAD, END = 0, 1
 RESERVED = 2
 EVALUATED = 512
 """Examples of one pass without gradients."""
+READ_WHOLE = 0.99
+"""Share of inputs that are to be read to their end, where they are not longer than an encoder reads."""
+MOST_CUT = 0.25
+"""Largest share of inputs that may be cut: beyond it a task is another than its name says."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,36 @@ def table(examples: Sequence[tuple[str, str]], vocabulary: Vocabulary, input_len
         _fill(rows[number], [*inputs[: input_length - 1], END], [*outputs, END], input_length)
         rows[number, -1] = number
     return rows
+
+
+def input_lengths(examples: Sequence[tuple[str, str]], vocabulary: Vocabulary) -> np.ndarray:
+    """Tokens of each input with its end, `[examples]`."""
+    return np.array([len(tokens) + 1 for tokens in vocabulary.tokens([source for source, _ in examples])])
+
+
+def fitting_length(lengths: np.ndarray, *, most: int) -> int:
+    """Length at which 99 % of inputs are read to their end; `most` where that is shorter."""
+    return min(most, int(np.quantile(lengths, READ_WHOLE, method="inverted_cdf")))
+
+
+def share_cut(lengths: np.ndarray, length: int, *, of: str) -> float:
+    """Share of inputs that are longer than an encoder reads, and lose their end.
+
+    Args:
+        lengths: of the inputs with their ends, `[examples]`.
+        length: tokens that the encoder reads.
+        of: the task's name, for the error.
+
+    Raises:
+        InputError: more than a quarter are.
+    """
+    share = float((lengths > length).mean())
+    if share > MOST_CUT:
+        raise InputError(
+            f"{share:.0%} of the inputs of {of} are longer than the {length} tokens that are read, and {MOST_CUT:.0%} "
+            "is the most that may be cut; shorten the texts, or choose a scale that reads more"
+        )
+    return share
 
 
 def corrupted_table(tokens: Tensor, vocabulary: Vocabulary, input_length: int, *, seed: int) -> tuple[Tensor, int]:

@@ -7,14 +7,17 @@ from matplotlib.figure import Figure
 from bench.report.seeds import is_of, pretraining, strips, strips_section, tables
 from bench.report.tables import table
 from bench.verdict.claims import SMALL_MODELS, Paper
-from bench.verdict.evidence import Evidence
+from bench.verdict.evidence import Evidence, Result
 
 SEEDS, CURVES = "small-models-seeds.png", "small-models-pretraining.png"
 PRINTED = {
-    "SL2-skip": "−2.7 (75.5 of 78.2)",
-    "SL2-skip-encoder": "−2.1 (76.1)",
+    "SL2-skip": "6.0 % of the distance to chance (75.5 of 78.2)",
+    "SL2-skip-encoder": "4.7 % (76.1)",
+    "SL2-skip-points": "+2.7",
+    "SL2-encoder-costs-less": "+0.6 (76.1 over 75.5)",
     "SL3-2x-over-1x": "+0.8 (79.0)",
     "SL3-4x-over-2x": "+0.4 (79.4)",
+    "SL3-10x-over-4x": "+0.7 (80.1)",
     "SL4-1.5x-heads": "+1.0 (79.2)",
     "SL4-2x-head-size": "+1.0 (79.2)",
     "SL4-both": "+1.8 (80.0)",
@@ -24,10 +27,20 @@ PRINTED = {
     "SL6-4x-same-as-2x": "−0.1 (77.2 over 77.3)",
     "SL6-2x-over-1.5x": "+0.6 (77.3 over 76.7)",
     "SL6-1.5x-over-1.2x": "+0.1 (76.7 over 76.6)",
+    "SL6-1.5x-no-better-than-2W": "0.0 (76.7 and 76.7)",
+    "SL6-1.2x-no-better-than-2W": "−0.1 (76.6 over 76.7)",
     "SL7-mean-mini": "+0.1 (79.5 over 79.4)",
     "SL7-mean-tiny": "0.0 (77.7 and 77.7)",
     "SL7-spread-mini": "3.9 (2.18 over 0.56)",
     "SL7-spread-tiny": "3.4 (3.35 over 0.99)",
+    "SL11-small-to-mini": "+1.3 (79.5 over 78.2)",
+    "SL11-base-to-mini": "+1.2 (79.4)",
+    "SL11-small-to-tiny": "+1.4 (77.7 over 76.3)",
+    "SL11-base-to-tiny": "+1.4 (77.7)",
+    "SL12-small-to-mini": "1.8 (0.56 over 0.32)",
+    "SL12-base-to-mini": "6.8 (2.18)",
+    "SL12-small-to-tiny": "2.5 (0.99 over 0.39)",
+    "SL12-base-to-tiny": "8.6 (3.35)",
 }
 """Tables 4.1 to 4.6: maxima of five runs of T5-Mini on MNLI, mismatched, and standard deviations."""
 
@@ -52,13 +65,23 @@ def extras(evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
 
 def _printed(evidence: Evidence, paper: Paper) -> list[str]:
     """The report's own differences beside the rows that stand for them."""
-    lines = [[row, PRINTED[row]] for row in PRINTED if row in evidence.rows and is_of(paper, evidence.rows[row].claim)]
+    rows = [evidence.rows[name] for name in PRINTED if name in evidence.rows]
+    lines = [[row.row, PRINTED[row.row], *_here(row)] for row in rows if is_of(paper, row.claim)]
     if not lines:
         return []
     return [
-        "## What the report prints\n\nDifferences of maxima of five runs (T5-Mini on MNLI, mismatched), and of "
-        f"standard deviations in SL7's rows of spread.\n\n{table(lines, ['row', 'printed'])}"
+        "## What the report prints\n\nDifferences of maxima of five runs (T5-Mini on MNLI, mismatched), and ratios of "
+        "standard deviations in SL12's rows and SL7's of spread; beside them the maxima of the first five seeds here, "
+        f"and the looks.\n\n{table(lines, ['row', 'printed', 'maxima of five here', 'as measured'])}"
     ]
+
+
+def _here(row: Result) -> list[str]:
+    """Maxima of a row's first five seeds with what α and T were taken, and its last look."""
+    variants, maxima = row.details.get("variants") or {}, row.details.get("maximum_of_five") or {}
+    lessons = {name: variant.get("lesson") or "" for name, variant in variants.items()}
+    shown = [f"{name} {most:.1f}" + f" ({lessons[name]})" * bool(lessons.get(name)) for name, most in maxima.items()]
+    return ["; ".join(shown), str(row.details.get("looks", ""))]
 
 
 def _columns(evidence: Evidence) -> list[str]:

@@ -25,7 +25,7 @@ def small(request: pytest.FixtureRequest, session: Session) -> SmallModels:
     made: SmallModels = once(request, ("small", id(session)), lambda: SmallModels(session, settings, "task", make))
     if session.store.write is not None:
         try:
-            _ = made.corrupted
+            _ = made.trainer.corrupted
         except TooLittleText as error:
             pytest.skip(f"no small model can be trained on this text: {error}")
     return made

@@ -40,3 +40,31 @@ ROWS = (
 def counted(row: TableRow) -> float:
     """A row's parameters by Table 3.1, without embeddings, millions."""
     return row.shape.parameters(embeddings=False) / MILLION
+
+
+CHANCE = 100 / 3
+"""Percent right by chance among MNLI's three answers."""
+BASELINE_RIGHT, SKIPPED_RIGHT, ENCODER_SKIPPED_RIGHT = 78.2, 75.5, 76.1
+"""Table 4.1, percent."""
+COST_SKIP = (BASELINE_RIGHT - SKIPPED_RIGHT) / (BASELINE_RIGHT - CHANCE)
+"""Share of its distance to chance that T5-Mini loses without networks."""
+COST_ENCODER = (BASELINE_RIGHT - ENCODER_SKIPPED_RIGHT) / (BASELINE_RIGHT - CHANCE)
+"""Share that it loses without its encoder's."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A student and a teacher of Table 4.6."""
+
+    student: str
+    teacher: str
+    alpha: float
+    temperature: float
+
+
+TABLE_4_6 = (
+    Pair("mini", "small", 0.1, 3.0),
+    Pair("mini", "base", 0.9, 4.0),
+    Pair("tiny", "small", 0.1, 2.0),
+    Pair("tiny", "base", 0.9, 4.0),
+)

@@ -21,7 +21,7 @@ QUICK = 200
 
 
 def documents_and_task(session: Session, protocol: SmallModelsSettings) -> tuple[list[Document], Task]:
-    """Embedded: the session's text and the article that a sentence stands in. GPU: SST-2 where `--data-dir` has it.
+    """Embedded: the session's text and the article that a sentence begins in. GPU: SST-2 where `--data-dir` has it.
 
     Paper: C4 and GLUE's MNLI, mismatched, from the hub or from `c4.jsonl`, `mnli-train.jsonl` and
     `mnli-mismatched.jsonl` in `--data-dir`.
@@ -36,7 +36,8 @@ def documents_and_task(session: Session, protocol: SmallModelsSettings) -> tuple
     if settings.scale == "gpu" and settings.data_dir is not None:
         task = sst2(settings.data_dir)
     else:
-        task = article_of_origin(documents, classes=min(protocol.classes, len(documents)), seed=settings.seed)
+        classes = min(protocol.classes, len(documents))
+        task = article_of_origin(documents, classes=classes, words=protocol.words, seed=settings.seed)
     return documents + session.more_documents, task
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bench.verdict.documents import Array
 from models.memory import room
 from models.training.memory import stack_size
+from models.training.optimizers import adafactor
 from models.training.plan import Training
 from models.training.stacks import StackedLoss
 from models.training.train_many import train_many
@@ -19,13 +20,20 @@ CURVE_POINTS = 40
 
 
 def trained(  # noqa: PLR0917 - what decides one training
-    session: Any, models: list[nn.Module], data: Sequence[Tensor], training: Training, loss: StackedLoss, name: str
+    session: Any,
+    models: list[nn.Module],
+    seeds: range,
+    data: Sequence[Tensor],
+    training: Training,
+    loss: StackedLoss,
+    name: str,
 ) -> Array:
-    """Curves `[models, points]` of models that it trains in place, one seed each; NaN from where a model failed.
+    """Curves `[models, points]` of models that it trains in place by Adafactor; NaN from where a model failed.
 
     Args:
         session: whose device computes and whose progress is shown.
         models: of one shape.
+        seeds: of each model's order of the data.
         data: rows `[examples, ...]`, and what else the loss is given of them.
         training: how.
         loss: from a model and a batch of each of the data.
@@ -42,12 +50,13 @@ def trained(  # noqa: PLR0917 - what decides one training
             models,
             rows,
             training,
-            range(len(models)),
+            seeds,
             loss=loss,
             given=given,
             at_once=size,
             device=session.settings.device,
             watch=lambda count, _loss: advance(count),
+            optimize=adafactor,
         )
     steps = training.steps
     losses = np.array([history.losses + [np.nan] * (steps - len(history.losses)) for history in histories])

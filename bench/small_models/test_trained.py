@@ -1,7 +1,9 @@
-"""The Berkeley report's trained claims, SL2 to SL8."""
+"""The Berkeley report's trained claims on networks, heads and longer training, SL2 to SL6."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,21 +13,22 @@ from bench.fixtures import Conclude
 from bench.measure.session import Session
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels
-from bench.small_models.rows import AHEAD, BASELINE, MINI, SAME, ahead, networks, settle, settle_ahead, spreads
-from bench.small_models.variants import Distilled, Variant
+from bench.small_models.printed import COST_ENCODER, COST_SKIP
+from bench.small_models.rows import BASELINE, MINI, SAME, ahead, networks, settle, settle_ahead, variants_of
+from bench.small_models.variants import Variant
 from bench.verdict.conclude import exactly
-from bench.verdict.documents import Interval
-from bench.verdict.regions import GROWS, Region
+from bench.verdict.documents import Array, Interval
+from bench.verdict.regions import Region
 from bench.verdict.rows import Row
-from bench.verdict.seeds import contrast, difference, low_outliers
+from bench.verdict.seeds import contrast, share_lost
 from models.t5 import NOTHING, OWN, FeedForward, build, collapse
 
 PAPER_SCALE = "paper-t5"
 pytestmark = [
-    pytest.mark.cost(fixture="small", embedded=(2, 0, 120), gpu=(10, 200, 1600)),
-    pytest.mark.cost(of=Variant, embedded=(2, 0, 120), gpu=(10, 200, 1600)),
+    pytest.mark.cost(fixture="small", embedded=(10, 0, 500), gpu=(10, 200, 1600)),
+    pytest.mark.cost(of=Variant, embedded=(3, 0, 500), gpu=(10, 200, 1600)),
 ]
-"""Five seeds of a model, pre-trained and tuned; every row needs tiny and mini, of which the first is no contestant."""
+"""Twenty seeds of a model at most, pre-trained and tuned; every row needs tiny and mini."""
 TWO_THIRDS = Region(2 / 3 - 0.05, 2 / 3 + 0.05)
 SAVED = [
     Row(f"SL2-{what}", of, f"share of {what} that removing every FFN saves", TWO_THIRDS, "two thirds, within 5 points")
@@ -45,6 +48,36 @@ def test_feed_forward_is_two_thirds(conclude: Conclude, row: Row) -> None:
 
 
 BASE = ("baseline", BASELINE)
+WITHOUT, WITHOUT_ENCODERS = ("without", networks(NOTHING, NOTHING)), ("without the encoder's", networks(NOTHING, OWN))
+COSTS = [
+    Row(
+        name,
+        of,
+        f"share of the distance to chance that a model {without[0]} networks loses",
+        Region(high=2 * cost),
+        f"twice what Table 4.1 shows, {cost:.1%}, with chance at a third",
+        (BASE, without),
+    )
+    for name, of, without, cost in (
+        ("SL2-skip", "SL2a", WITHOUT, COST_SKIP),
+        ("SL2-skip-encoder", "SL2d", WITHOUT_ENCODERS, COST_ENCODER),
+    )
+]
+
+
+@pytest.mark.parametrize("row", parameters(*COSTS))
+def test_networks_can_be_skipped_at_little_cost(small: SmallModels, conclude: Conclude, row: Row) -> None:
+    """Table 4.1: what removing the networks costs, of the distance to chance."""
+
+    def share(groups: Sequence[Array], level: float) -> Interval:
+        try:
+            return share_lost(*groups, floor=small.floor, level=level)
+        except ValueError:  # nothing was learned, so there is nothing to lose; the instrument says so
+            return Interval(0.0, -math.inf, math.inf)
+
+    settle(conclude, small, row, variants_of(row), share)
+
+
 CHAINS = {
     "1W": FeedForward(1),
     "1W-ReLU": FeedForward(1, relu=True),
@@ -62,23 +95,46 @@ def chain(name: str) -> tuple[str, Variant]:
     return name, networks(CHAINS[name])
 
 
-LONGER = {
-    name: replace(BASELINE, pretraining_factor=factor) for name, factor in (("1x", 1.0), ("2x", 2.0), ("4x", 4.0))
-}
+LONGER = {f"{factor}x": Variant("mini", pretraining_factor=float(factor)) for factor in (1, 2, 4, 10)}
+HEADS = (
+    ("1.5x-heads", replace(MINI, heads=12)),
+    ("2x-head-size", replace(MINI, head_width=64)),
+    ("both", replace(MINI, heads=12, head_width=64)),
+)
+NO_BETTER = Region(high=SAME.high)
 MEANS = [
-    ahead("SL2a", "SL2-skip", BASE, ("without", networks(NOTHING, NOTHING))),
-    ahead("SL2d", "SL2-skip-encoder", BASE, ("without", networks(NOTHING, OWN))),
-    ahead("SL3a", "SL3-2x-over-1x", ("2x", LONGER["2x"]), ("1x", LONGER["1x"])),
-    ahead("SL3a", "SL3-4x-over-2x", ("4x", LONGER["4x"]), ("2x", LONGER["2x"])),
-    ahead("SL4a", "SL4-1.5x-heads", ("1.5x-heads", Variant("mini", replace(MINI, heads=12))), BASE),
-    ahead("SL4a", "SL4-2x-head-size", ("2x-head-size", Variant("mini", replace(MINI, head_width=64))), BASE),
-    ahead("SL4a", "SL4-both", ("both", Variant("mini", replace(MINI, heads=12, head_width=64))), BASE),
+    ahead("SL2a", "SL2-skip-points", BASE, WITHOUT, control=True),
+    ahead("SL2d", "SL2-encoder-costs-less", WITHOUT_ENCODERS, WITHOUT, control=True),
+    *(
+        ahead("SL3a", f"SL3-{more}-over-{less}", (more, LONGER[more]), (less, LONGER[less]))
+        for less, more in (("1x", "2x"), ("2x", "4x"), ("4x", "10x"))
+    ),
+    *(ahead("SL4a", f"SL4-{name}", (name, Variant("mini", shape)), BASE) for name, shape in HEADS),
     ahead("SL5a", "SL5-3W-over-2W", chain("3W"), chain("2W")),
     ahead("SL5b", "SL5-2W-over-1W", chain("2W"), chain("1W")),
     ahead("SL5c", "SL5-1W-over-1W-ReLU", chain("1W"), chain("1W-ReLU")),
-    ahead("SL6a", "SL6-4x-same-as-2x", chain("4x"), chain("2x"), accept=SAME),
+    *(ahead("SL5a", f"SL5-baseline-over-{name}", BASE, chain(name), control=True) for name in ("1W", "3W")),
+    ahead(
+        "SL6a",
+        "SL6-4x-same-as-2x",
+        chain("4x"),
+        chain("2x"),
+        accept=SAME,
+        because="the report's own differences between them are 0.0 and 0.1",
+    ),
     ahead("SL6b", "SL6-2x-over-1.5x", chain("2x"), chain("1.5x")),
     ahead("SL6c", "SL6-1.5x-over-1.2x", chain("1.5x"), chain("1.2x")),
+    *(
+        ahead(
+            "SL6d",
+            f"SL6-{name}-no-better-than-2W",
+            chain(name),
+            chain("2W"),
+            accept=NO_BETTER,
+            because="within the point that counts as the same, or worse",
+        )
+        for name in ("1.5x", "1.2x")
+    ),
 ]
 
 
@@ -91,18 +147,19 @@ def test_one_model_ahead_of_another(small: SmallModels, conclude: Conclude, row:
 RETURNS = Row(
     "SL3-falling-returns",
     "SL3a",
-    "points of the first doubling over the second",
-    AHEAD,
+    "points of the first doubling over those per doubling from four to ten times",
+    Region(low=0.0),
     "falling, however little",
-    tuple(LONGER.values()),
+    tuple(LONGER.items()),
 )
+DOUBLINGS = math.log2(10 / 4)
 
 
 @pytest.mark.parametrize("row", parameters(RETURNS))
 def test_returns_of_longer_training_fall(small: SmallModels, conclude: Conclude, row: Row) -> None:
-    """Pre-training for two and four times the protocol's steps."""
-    groups = [small.accuracy(variant) for variant in LONGER.values()]
-    settle(conclude, small, row, contrast(groups, [-1, 2, -1]), LONGER)
+    """Pre-training for one, two, four and ten times the protocol's steps (Table 4.2)."""
+    weights = [-1, 1, 1 / DOUBLINGS, -1 / DOUBLINGS]
+    settle(conclude, small, row, LONGER, lambda groups, level: contrast(groups, weights, level=level))
 
 
 COLLAPSE = [
@@ -132,88 +189,3 @@ def test_chains_collapse_exactly(session: Session, conclude: Conclude, row: Row)
     change = float((model(input_ids=tokens, decoder_input_ids=tokens).logits - before).abs().max() / before.abs().max())
     left = sum(parameter.numel() for parameter in model.parameters()) / count
     conclude(row, exactly(change), "T5 mini", details={"parameters_left": left})
-
-
-TABLE_4_6 = {
-    ("mini", "small"): Distilled("small", 0.1, 3.0),
-    ("mini", "base"): Distilled("base", 0.9, 4.0),
-    ("tiny", "small"): Distilled("small", 0.1, 2.0),
-    ("tiny", "base"): Distilled("base", 0.9, 4.0),
-}
-"""(α, T) of each student and teacher. They differ between the teachers, so a control has Small's with Base too."""
-
-
-def students(student: str, *, equal: bool = False) -> tuple[tuple[str, Variant], ...]:
-    """Students of the far teacher and of the near one."""
-    far = replace(TABLE_4_6[student, "small"], teacher="base") if equal else TABLE_4_6[student, "base"]
-    near = TABLE_4_6[student, "small"]
-    return (
-        (f"Base to {student}", Variant(student, distilled=far)),
-        (f"Small to {student}", Variant(student, distilled=near)),
-    )
-
-
-SPREAD = "standard deviation over seeds, far teacher over near"
-TEACHERS = [
-    row
-    for student in ("mini", "tiny")
-    for row in (
-        Row(
-            f"SL7-mean-{student}",
-            "SL7a",
-            "points of the near teacher's student over the far one's",
-            SAME,
-            "the report's own differences between them are 0.0 and 0.1",
-            students(student),
-        ),
-        Row(f"SL7-spread-{student}", "SL7b", SPREAD, GROWS, "cut, however little", students(student)),
-        Row(
-            f"SL7-spread-equal-settings-{student}",
-            "SL7b",
-            SPREAD,
-            GROWS,
-            "the same α and T with both teachers",
-            students(student, equal=True),
-            control=True,
-        ),
-    )
-]
-
-
-@pytest.mark.cost(shared="teachers small and base", embedded=(4, 0, 300), gpu=(20, 500, 4000))
-@pytest.mark.cost(of=Variant, embedded=(3, 0, 240), gpu=(15, 400, 3200))
-@pytest.mark.parametrize("row", parameters(*TEACHERS))
-def test_teacher_close_in_size(small: SmallModels, conclude: Conclude, row: Row) -> None:
-    """Table 4.6: a teacher close in size keeps the mean and cuts the spread over seeds."""
-    variants: dict[str, Variant] = dict(row.contestants)  # type: ignore[arg-type]
-    groups = [small.accuracy(variant, spread=True) for variant in variants.values()]
-    interval, note = (difference(*groups[::-1]), "") if row.part == "a" else spreads(groups)
-    settle(conclude, small, row, interval, variants, spread=True, teachers=True, note=note)
-
-
-WARM_UP = Row(
-    "SL8-spread",
-    "SL8a",
-    "standard deviation over seeds, level warm-up over linear",
-    GROWS,
-    "cut, however little",
-)
-OUTLIERS = Row(
-    "SL8-outliers-low", "SL8b", "share of outliers that lie below", Region(low=0.5), "low more often than high"
-)
-
-
-@pytest.mark.cost(shared="ten seeds of both warm-ups", embedded=(4, 0, 480), gpu=(30, 800, 6400))
-@pytest.mark.parametrize("row", parameters(WARM_UP, OUTLIERS))
-def test_longer_warm_up(small: SmallModels, conclude: Conclude, row: Row) -> None:
-    """T5's level warm-up against a linear one twice as long (§4.1: 10,000 and 20,000 steps)."""
-    linear = replace(BASELINE, schedule="inverse-sqrt", warmup=2 * small.settings.pretraining.warmup)
-    variants = {"level warm-up": BASELINE, "linear warm-up": linear}
-    groups = [small.accuracy(variant, spread=True) for variant in variants.values()]
-    if row is WARM_UP:
-        interval, note = spreads(groups)
-    else:
-        outliers, runs = low_outliers(groups), sum(map(len, groups))
-        note = "" if outliers else f"no run of {runs} is an outlier; an unsteadier model would show some"
-        interval, _ = outliers or (Interval(0.5, 0.0, 1.0), 0)
-    settle(conclude, small, row, interval, variants, spread=True, note=note)

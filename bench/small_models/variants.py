@@ -29,6 +29,14 @@ class Distilled:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Distillation by soft targets whose α and T do best on held-out training examples."""
+
+    teacher: str
+    """One of `SIZES`."""
+
+
+@dataclass(frozen=True)
 class Variant:
     """One kind of model, of which every seed gives one accuracy."""
 
@@ -38,8 +46,12 @@ class Variant:
     pretraining_factor: float = 1.0
     """Multiple of the protocol's steps of pre-training."""
     schedule: str | None = None
-    warmup: int | None = None
-    distilled: Distilled | None = None
+    """Of pre-training; None for the protocol's."""
+    warmup_factor: float = 1.0
+    """Multiple of the protocol's warm-up."""
+    rate_factor: float = 1.0
+    """Multiple of the protocol's rate of pre-training."""
+    distilled: Distilled | Chosen | None = None
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,18 @@ def sentences(text: str) -> list[str]:
     return [part for part in parts if len(part) >= SHORTEST_SENTENCE]
 
 
-def article_of_origin(documents: Sequence[Document], *, classes: int, seed: int, most: int = 400) -> Task:
-    """Task of telling which of the longest articles a sentence stands in: a number from 0.
+def article_of_origin(documents: Sequence[Document], *, classes: int, words: int, seed: int, most: int = 400) -> Task:
+    """Task of telling which of the longest articles the beginning of a sentence stands in: a number from 0.
 
     Sentences of an article are shuffled; a fifth is scored. Articles have at most `most` sentences each, so that labels
-    are about as common.
+    are about as common. The other distribution is what follows in the sentences that are scored, where as much does.
+
+    Args:
+        documents: the articles.
+        classes: how many are told apart.
+        words: of a sentence that are read, at the most.
+        seed: of the shuffling.
+        most: sentences of an article.
 
     Raises:
         TooLittleText: too few documents.
@@ -70,44 +77,16 @@ def article_of_origin(documents: Sequence[Document], *, classes: int, seed: int,
     generator = np.random.default_rng(seed)
     train: list[Example] = []
     test: list[Example] = []
+    shifted: list[Example] = []
     for number, article in enumerate(articles):
         chosen = [article[i] for i in generator.permutation(len(article))[:most]]
         fifth = max(1, len(chosen) // 5)
-        test += [(sentence, str(number)) for sentence in chosen[:fifth]]
-        train += [(sentence, str(number)) for sentence in chosen[fifth:]]
-    return Task(f"article of origin among {classes}", tuple(map(str, range(classes))), train, test, [])
-
-
-def sentence_order(documents: Sequence[Document], *, shifted_documents: int, seed: int) -> Task:
-    """Task of telling if two neighbouring sentences are in order; other articles are the other distribution.
-
-    Raises:
-        InputError: no document is left to learn from.
-    """
-    if not 0 <= shifted_documents < len(documents):
-        raise InputError(
-            f"{shifted_documents} of {len(documents)} documents would be kept away; leave some to learn from"
-        )
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(documents))
-    away = set(order[:shifted_documents].tolist())
-    near: list[Example] = []
-    far: list[Example] = []
-    for number, document in enumerate(documents):
-        parts = sentences(document.text)
-        for first, second in zip(parts[::2], parts[1::2], strict=False):
-            swapped = bool(generator.integers(2))
-            pair = (second, first) if swapped else (first, second)
-            # The ends that meet are what tells, so they must survive the cut to the input's length.
-            text = f"{_words(pair[0])} | {_words(pair[1])}"
-            (far if number in away else near).append((text, "no" if swapped else "yes"))
-    mixed = [near[i] for i in generator.permutation(len(near))]
-    fifth = len(mixed) // 5
-    return Task("sentence order", ("yes", "no"), mixed[fifth:], mixed[:fifth], far)
-
-
-def _words(sentence: str, count: int = 8) -> str:
-    return " ".join(sentence.split()[:count])
+        split = [sentence.split() for sentence in chosen]
+        test += [(" ".join(sentence[:words]), str(number)) for sentence in split[:fifth]]
+        train += [(" ".join(sentence[:words]), str(number)) for sentence in split[fifth:]]
+        later = [sentence[words : 2 * words] for sentence in split[:fifth]]
+        shifted += [(" ".join(sentence), str(number)) for sentence in later if len(sentence) == words]
+    return Task(f"article of origin among {classes}", tuple(map(str, range(classes))), train, test, shifted)
 
 
 def sst2(folder: Path) -> Task:
@@ -129,25 +108,7 @@ def sst2(folder: Path) -> Task:
 
 
 NLI = ("entailment", "neutral", "contradiction")
-
-
-def counterfactual_nli(folder: Path) -> Task:
-    """Natural-language inference from the SNLI part with counterfactual revisions (Kaushik et al. 2020).
-
-    The files hold each premise and hypothesis with its revisions beside it: the first pair of five is the original, and
-    the revisions, which change the answer by few words, are the other distribution.
-    """
-
-    def read(name: str) -> tuple[list[Example], list[Example]]:
-        rows = _rows(folder / name, "sentence1", "sentence2", "gold_label")
-        examples = [
-            (f"hypothesis: {row['sentence2']} premise: {row['sentence1']}", _label(NLI, row["gold_label"], name))
-            for row in rows
-        ]
-        return examples[::5], [example for i, example in enumerate(examples) if i % 5]
-
-    (train, _), (test, shifted) = read("snli-cad-train.tsv"), read("snli-cad-dev.tsv")
-    return Task("NLI", NLI, train, test, shifted)
+"""Answers of natural-language inference, as GLUE numbers them."""
 
 
 def _label(names: dict[str, str] | tuple[str, ...], label: str, place: str) -> str:
@@ -168,37 +129,25 @@ def _rows(path: Path, *columns: str) -> list[dict[str, str]]:
 
 
 def arithmetic(*, train: int, test: int, terms: int, largest: int, seed: int) -> tuple[Task, list[str]]:
-    """Sums modulo ten, and the rationale of each training example: its partial sums.
+    """Sums, and the rationale of each training example: its partial sums. No sum is in two parts.
 
-    The other distribution has one term more. No sum is in two parts.
+    Raises:
+        InputError: so many different sums do not exist.
     """
+    if (largest + 1) ** terms < 2 * (train + test):
+        raise InputError(
+            f"{train + test} different sums of {terms} numbers up to {largest} do not exist, or take long to find; ask "
+            "for fewer"
+        )
     generator = np.random.default_rng(seed)
-    seen: set[tuple[int, ...]] = set()
-
-    def draw(count: int, terms: int) -> list[tuple[int, ...]]:
-        sums: list[tuple[int, ...]] = []
-        if (largest + 1) ** terms < 2 * (count + len(seen)):
-            raise InputError(f"{count} different sums of {terms} numbers up to {largest} do not exist; ask for fewer")
-        while len(sums) < count:
-            numbers = tuple(generator.integers(0, largest + 1, terms).tolist())
-            if numbers not in seen:
-                seen.add(numbers)
-                sums.append(numbers)
-        return sums
-
-    def example(numbers: tuple[int, ...]) -> Example:
-        return " + ".join(map(str, numbers)), str(sum(numbers) % 10)
-
-    drawn = draw(train, terms)
-    rationales = [" ".join(str(total % 10) for total in np.cumsum(numbers)[1:]) for numbers in drawn]
-    task = Task(
-        f"sum of {terms} modulo ten",
-        tuple(map(str, range(10))),
-        [example(numbers) for numbers in drawn],
-        [example(numbers) for numbers in draw(test, terms)],
-        [example(numbers) for numbers in draw(test, terms + 1)],
-    )
-    return task, rationales
+    drawn: dict[tuple[int, ...], None] = {}
+    while len(drawn) < train + test:
+        drawn[tuple(generator.integers(0, largest + 1, terms).tolist())] = None
+    sums = list(drawn)
+    examples = [(" + ".join(map(str, numbers)), str(sum(numbers))) for numbers in sums]
+    rationales = [" ".join(map(str, np.cumsum(numbers)[1:])) for numbers in sums[:train]]
+    answers = tuple(map(str, range(terms * largest + 1)))
+    return Task(f"sum of {terms}", answers, examples[:train], examples[train:], []), rationales
 
 
 def with_rationales(task: Task, rationales: Sequence[str]) -> list[Example]:

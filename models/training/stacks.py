@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from models.training.optimizers import Optimize, adamw
 from models.training.plan import Training
 from models.training.schedules import scheduler
 
@@ -27,7 +28,14 @@ class _Objective(nn.Module):
 class Stack:
     """Weights of all models with one optimizer over them; the models themselves stay where they are."""
 
-    def __init__(self, models: Sequence[nn.Module], training: Training, loss: StackedLoss, device: str) -> None:
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        training: Training,
+        loss: StackedLoss,
+        device: str,
+        optimize: Optimize = adamw,
+    ) -> None:
         objective = _Objective(models[0], loss).train()
         stacked, buffers = stack_module_state([_Objective(model, loss) for model in models])
         if buffers:
@@ -39,8 +47,7 @@ class Stack:
         }
         self.trained = {name: value for name, value in self.weights.items() if value.requires_grad}
         self.losses = vmap(lambda batch, weights: functional_call(objective, weights, batch))
-        groups = _groups(self.trained, training.weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas)
+        self.optimizer = optimize(self.trained, training)
         self.schedule = scheduler(self.optimizer, training.schedule, warmup=training.warmup, steps=training.steps)
         self.clip = training.clip
         self.last_good: dict[int, dict[str, Tensor]] = {}
@@ -72,14 +79,6 @@ class Stack:
                 kept = self.last_good.get(number)
                 place.copy_(kept[name] if kept else self.weights[name][number])
             model.eval()
-
-
-def _groups(trained: dict[str, Tensor], decay: float) -> list[dict]:
-    """Parameter groups as in `models.training.train`; a stacked matrix has one axis more."""
-    return [
-        {"params": [value for value in trained.values() if value.ndim > 2], "weight_decay": decay},
-        {"params": [value for value in trained.values() if value.ndim <= 2], "weight_decay": 0.0},
-    ]
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import InputError
+from models.training.optimizers import Optimize, adamw
 from models.training.stacks import Stack, StackedLoss
 from models.training.train import History, Training, batch_indices
 
@@ -32,6 +33,7 @@ def train_many(
     at_once: int | None = None,
     device: str = "cpu",
     watch: Watch | None = None,
+    optimize: Optimize = adamw,
 ) -> list[History]:
     """Train models of one shape in place, each on its own order of the same rows, as `train` would.
 
@@ -48,6 +50,7 @@ def train_many(
         at_once: the most models in one stack, where the device holds no more; None for all.
         device: cpu or cuda.
         watch: told of every step.
+        optimize: gives the optimizer; by default that of `train`.
 
     Raises:
         InputError: no rows, or other numbers of models and seeds.
@@ -62,7 +65,7 @@ def train_many(
     rows, histories, size = rows.to(device), [], at_once or len(models)
     for start in range(0, len(models), size):
         stacked, own = models[start : start + size], seeds[start : start + size]
-        stack = Stack(stacked, training, loss, device)
+        stack = Stack(stacked, training, loss, device, optimize)
         histories += _trained(stack, [rows, *given], training, own, device, watch)
         stack.unstack(stacked)
     return histories

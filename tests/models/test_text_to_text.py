@@ -9,12 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from models.data.tasks import Task, arithmetic, article_of_origin, sentence_order, with_rationales
+from models.data.tasks import Task, arithmetic, article_of_origin, with_rationales
 from models.data.text import Document
 from models.data.vocabulary import train_tokenizer
 from models.errors import InputError
 from models.t5 import T5Shape, build
-from models.text_to_text import PAD, TargetLoss, Vocabulary, corrupted_table, exact_matches, logits_of, table, written
+from models.text_to_text import (
+    PAD,
+    TargetLoss,
+    Vocabulary,
+    corrupted_table,
+    exact_matches,
+    fitting_length,
+    input_lengths,
+    logits_of,
+    share_cut,
+    table,
+    written,
+)
 from models.training.schedules import SCHEDULES, learning_rate_factor
 from models.training.train import Diverged, Training, train
 from models.training.train_many import train_many
@@ -139,22 +151,20 @@ DOCUMENTS = [
 
 
 def test_article_of_origin():
-    task = article_of_origin(DOCUMENTS, classes=4, seed=0)
+    task = article_of_origin(DOCUMENTS, classes=4, words=7, seed=0)
     assert task.labels == ("0", "1", "2", "3")
     assert not set(task.train) & set(task.test)
+    assert all(len(source.split()) == 7 for source, _ in task.train)
     # The longest article is class 0.
     assert all("matter 5" in source for source, label in task.train if label == "0")
     assert 0.2 < task.floor < 0.4
 
 
-def test_sentence_order_keeps_articles_away():
-    task = sentence_order(DOCUMENTS, shifted_documents=2, seed=0)
-    told = {source.split("matter ")[1][0] for source, _ in (*task.train, *task.test) if "matter " in source}
-    away = {source.split("matter ")[1][0] for source, _ in task.shifted if "matter " in source}
-    assert not told & away
-    for source, label in task.train:
-        first, second = (int(part.split("number ")[1].split()[0]) for part in source.split(" | "))
-        assert (first < second) == (label == "yes")
+def test_the_other_distribution_is_what_follows_in_scored_sentences():
+    task = article_of_origin(DOCUMENTS, classes=4, words=5, seed=0)
+    assert all(source.startswith("Sentence number ") for source, _ in task.test)
+    assert all(source.startswith("matter ") and len(source.split()) == 5 for source, _ in task.shifted)
+    assert len(task.shifted) == len(task.test)
 
 
 @given(st.integers(2, 4), st.integers(3, 12), st.integers(0, 3))
@@ -162,12 +172,27 @@ def test_sentence_order_keeps_articles_away():
 def test_arithmetic_is_right(terms, largest, seed):
     task, rationales = arithmetic(train=3, test=2, terms=terms, largest=largest, seed=seed)
     for source, target in (*task.train, *task.test, *task.shifted):
-        assert sum(map(int, source.split(" + "))) % 10 == int(target)
+        assert sum(map(int, source.split(" + "))) == int(target)
     assert len({source for source, _ in (*task.train, *task.test)}) == 5
     for (_, target), rationale in zip(task.train, rationales, strict=True):
         assert rationale.split()[-1] == target and len(rationale.split()) == terms - 1
     both = with_rationales(task, rationales)
     assert len(both) == 6 and both[0][0].startswith("[label]") and both[1][1] == rationales[0]
+
+
+def test_an_encoder_reads_what_nearly_all_inputs_take(vocabulary):
+    lengths = np.array([*range(1, 101)])
+    assert fitting_length(lengths, most=200) == 99 and fitting_length(lengths, most=80) == 80
+    assert share_cut(lengths, 99, of="it") == 0.01
+    examples = [("the cat sat", "yes"), ("the", "no")]
+    assert input_lengths(examples, vocabulary).tolist() == [
+        len(t) + 1 for t in vocabulary.tokens(["the cat sat", "the"])
+    ]
+
+
+def test_inputs_cut_to_uselessness_are_refused_with_their_share():
+    with pytest.raises(InputError, match="40% of the inputs of reviews are longer than the 6 tokens that are read"):
+        share_cut(np.arange(1, 11), 6, of="reviews")
 
 
 def test_refusals(vocabulary, shape, rows):

@@ -29,9 +29,9 @@ def data(tmp_path):
 
 def run(model, text, folder, place):
     options = ["--scale=paper", "--effort=quick", "--device=cpu", f"--data-dir={folder}", f"--report-dir={place}"]
-    options += [f"--model={model}", f"--text={text}", "--contexts=4,8", "-k", "SL2 or spread-tiny"]
+    options += [f"--model={model}", f"--text={text}", "--contexts=4,8", "-k", "SL2 or SL7-spread-tiny"]
     environment = {"HF_DATASETS_OFFLINE": "1"}
-    return suite(*options, env=environment, places=["bench/small_models/test_trained.py"])
+    return suite(*options, env=environment, places=["bench/small_models"])
 
 
 def test_the_whole_path(llama_folder, text_file, data, tmp_path):

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.verdict.seeds import contrast, deviation_ratio, difference, low_outliers, seeds_to_decide
+from bench.verdict.seeds import (
+    contrast,
+    deviation_ratio,
+    difference,
+    far_out,
+    low_outliers,
+    seeds_to_decide,
+    share_lost,
+)
 
 
 def test_difference_is_welchs():
@@ -22,6 +30,31 @@ def test_contrast_of_three():
     interval = contrast(groups, [1, -2, 1])
     assert interval.value == pytest.approx(2 - 5 + 2)
     assert interval.low < interval.value < interval.high
+
+
+def test_share_lost_is_of_the_distance_to_chance():
+    whole, part = np.array([39.0, 41.0, 40.0]), np.array([36.0, 38.0, 37.0])
+    assert share_lost(whole, part, floor=10.0).value == pytest.approx(0.1)
+    assert share_lost(whole, whole + 3, floor=10.0).value == pytest.approx(-0.1)
+    with pytest.raises(ValueError, match="not above chance"):
+        share_lost(whole, part, floor=40.0)
+
+
+def test_share_lost_covers():
+    generator = np.random.default_rng(2)
+    held = 0
+    for _ in range(400):
+        whole, part = generator.normal(45, 2, 8), generator.normal(41, 3, 8)
+        interval = share_lost(whole, part, floor=5.0)
+        held += interval.low <= 0.1 <= interval.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_runs_far_out_are_those_that_failed():
+    losses = np.random.default_rng(0).normal(4.4, 0.03, 40)
+    assert far_out(losses) == 0
+    assert far_out(np.append(losses, 5.5)) == 1 and far_out(np.append(losses, np.nan)) == 1
+    assert far_out(np.append(losses, 3.0)) == 0 and far_out(np.full(3, np.nan)) == 3
 
 
 @pytest.mark.parametrize("draw", ["normal", "laplace", "uniform"])
