@@ -18,7 +18,7 @@ COSINE_RATES = {"": 1.0, "double-rate": 2.0, "fourfold-rate": 4.0}
 """Those of the cosine schedule, whose mean is half its peak."""
 STARTS = (1, 2, 4, 8)
 """First values of scalars (§4.7: no matter what the initialisation is)."""
-SCALAR_RATE = 4.0
+SCALAR_RATE = 8.0
 """Factor on the scalars' rate: Adam moves a scalar by about its rate a step, so they can go far beyond 4."""
 HALFWAY = 0.5
 """Share of the tokens that is read by students whose rows compare equal tokens and follow no trend."""

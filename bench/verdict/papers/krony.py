@@ -111,7 +111,7 @@ REVISIONS: tuple[Revision, ...] = (
         "KP6c",
         "0.5.0",
         old="scalars start at 1 and learn at the rate of everything else",
-        new="they start at 1, 2, 4 and 8 and learn four times as fast, and their trend may not leave the region",
+        new="they start at 1, 2, 4 and 8 and learn eight times as fast, and their trend may not leave the region",
         why="Adam moves a scalar by about its rate a step: 0.8 in all steps then, and 3 are needed.",
         fresh=FRESH,
     ),

@@ -29,14 +29,16 @@ STEPS = 3200
 
 def declared():
     """All rows on students."""
-    listed = (value for value in vars(rows).values() if isinstance(value, list | dict))
-    nested = [each for group in listed for each in (group if isinstance(group, list) else flattened(group))]
-    return nested + [value for value in vars(rows).values() if isinstance(value, rows.Row)]
+    return [row for name, value in vars(rows).items() if name.isupper() for row in flattened(value)]
 
 
-def flattened(group):
-    """Rows of a dictionary that holds them as keys or in lists."""
-    return [row for key, value in group.items() for row in (value if isinstance(value, list) else [key])]
+def flattened(value):
+    """Rows in lists, and in dictionaries as keys or in lists."""
+    if isinstance(value, dict):
+        return flattened([*value.keys(), *value.values()])
+    if isinstance(value, list):
+        return [row for each in value for row in flattened(each)]
+    return [value] if isinstance(value, rows.Row) else []
 
 
 class Course:
