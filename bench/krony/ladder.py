@@ -171,23 +171,21 @@ class Ladder(Instrument):
         model = rung.of(self.teacher, seed, partial(build, self.shape, initial_scale=self.settings.initial_scale))
         before = document_losses(model, self.text.scored)
         history, readings = self._phase(model, replace(rung, then=None), seed)
+        first = 0
         if rung.then is not None:
+            first = history.tokens
             history, readings = self._second_phase(model, rung, seed, rung.then)
         return {
             "before": before,
-            **readings.gathered(history.tokens),
+            **readings.gathered(history.tokens, first),
             "parameters": np.array([unique_parameters(model)]),
             "seconds": np.array([history.seconds]),
         }
 
-    def _steps_of(self, rung: Student) -> int:
-        """Steps of a student's first phase, of the ladder's own batches."""
-        return max(1, round(rung.share * self.settings.student.steps))
-
     def _phase(self, model: PreTrainedModel, rung: Student, seed: int) -> tuple[History, Readings]:
         """First phase; the folder goes by what decides it, so that students which begin alike share it."""
         own, parts = self.settings.student, rung.batch_divisor
-        steps = parts * self._steps_of(rung)
+        steps = parts * rung.steps(own.steps)
         training = replace(
             own,
             steps=steps,
@@ -203,7 +201,7 @@ class Ladder(Instrument):
         own = self.settings.student
         training = replace(
             own,
-            steps=then.steps(self._steps_of(rung)),
+            steps=then.steps(rung.steps(own.steps)),
             batch=own.batch * then.batch_factor,
             accumulation=own.accumulation * then.batch_factor,
             learning_rate=own.learning_rate * rung.rate,

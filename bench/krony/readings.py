@@ -74,8 +74,8 @@ class Readings:
             np.savez(file, **arrays)
         model.train()
 
-    def gathered(self, tokens: int) -> Arrays:
-        """Arrays over all readings, given the tokens of a whole training.
+    def gathered(self, tokens: int, before: int = 0) -> Arrays:
+        """Arrays over all readings, given the tokens of a whole training and of a phase before it.
 
         `along` `[readings]` tokens and `held_out` `[readings]` losses; at each of `FRACTIONS`, `tokens` `[fractions]`,
         `scored` `[fractions, documents]` and `scalars` `[fractions, scalars]`.
@@ -84,9 +84,9 @@ class Readings:
         steps, chosen = reading_steps(count), list(steps_of(count).values())
         read = {step: dict(np.load(self._file(step))) for step in steps}
         return {
-            "along": np.array([tokens * step // count for step in steps]),
+            "along": np.array([before + tokens * step // count for step in steps]),
             "held_out": np.array([float(read[step]["held_out"][0]) for step in steps]),
-            "tokens": np.array([tokens * step // count for step in chosen]),
+            "tokens": np.array([before + tokens * step // count for step in chosen]),
             "scored": np.stack([read[step]["scored"] for step in chosen]),
             "scalars": np.stack([read[step]["scalars"] for step in chosen]),
         }

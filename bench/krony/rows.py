@@ -66,7 +66,7 @@ FOLLOWED = [
     contest("KP6a", pair("95M-pruned", "4-terms"), LITTLE, MUCH, row="one-over-4-terms"),
     contest("KP6a", pair("95M-van-loan", "4-terms"), LITTLE, "one factor of the same start", control=True),
     contest("KP6b", pair("4-terms", "4-terms-scalars"), BETTER, LOWER, row="4-terms-over-scalars"),
-    contest("KP7a", pair("MF2-1", "81M"), BETTER, "74M of Table 1, the next size under 80M", row="74M-over-81M"),
+    contest("KP7a", pair("MF2-1", "81M"), BETTER, "74M of Tables 1 and 2, of the same start", row="74M-over-81M"),
     contest("KP7b", pair("many-small", "81M"), BETTER, LOWER),
     contest("KP7b", pair("MF2-2", "81M"), BETTER, "Table 2's 80M of two factors", row="2-terms-of-80M-over-81M"),
     contest("KP8a", pair("81M", "81M-distilled"), NO_BENEFIT, "within 2 %", row="81M-over-distilled"),
@@ -92,7 +92,7 @@ DISTIL = Row(
 BEND = Row(
     "KP7-trained-bend-at-81M",
     "KP7a",
-    "perplexity of 67M times that of 95M over the square of 81M's: sizes are equally far apart",
+    "perplexity of 67M times that of 95M over the square of 81M's: sizes nearly equally far apart",
     BETTER,
     "from 81M down more is lost than from 95M down",
     (student("67M"), student("81M"), student("95M-van-loan")),

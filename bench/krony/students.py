@@ -84,6 +84,10 @@ class Student:
     def __str__(self) -> str:
         return self.name
 
+    def steps(self, whole: int) -> int:
+        """Steps of its first phase, counted in the ladder's own batches, given those of the whole ladder."""
+        return max(1, round(self.share * whole))
+
     @property
     def has_course(self) -> bool:
         """True if its checkpoints are what shorter trainings would end with: a constant rate, in one phase."""

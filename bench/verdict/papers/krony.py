@@ -86,8 +86,8 @@ REVISIONS: tuple[Revision, ...] = (
         "KP4–KP9",
         "0.5.0",
         old="perplexities after a tenth of the teacher's tokens",
-        new="students read four times as much; where one is not flat by then, the ratio must stay on its side of the "
-        "boundary as its trend over three doublings of tokens goes on for three more",
+        new="students read nearly four times as much; where one is not flat by then, the ratio must stay on its side "
+        "of the boundary as its trend over three doublings of tokens goes on for three more",
         why="81M's curve still fell where half the depth had flattened, so that the budget decided.",
         fresh=FRESH,
     ),
@@ -95,7 +95,8 @@ REVISIONS: tuple[Revision, ...] = (
         "KP4",
         "0.5.0",
         old="half the layers, trained on the text alone",
-        new="half the layers with DistilBERT's three losses, each contestant at the best of three rates on held-out text",
+        new="half the layers with DistilBERT's three losses; each contestant has the best of three rates, chosen on "
+        "text that is held out",
         why="DistilGPT2 is distilled, and one rate need not suit both.",
         fresh=FRESH,
     ),
