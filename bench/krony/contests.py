@@ -78,6 +78,12 @@ def of_losses(ladder: Ladder, weights: dict[Student, float]) -> Compared:
     return Compared(interval.map(math.exp), details, MORE_RUNS if flat else MORE_TOKENS)
 
 
+def of_last_doubling(ladder: Ladder, student: Student, text: str) -> Compared:
+    """Ratio of a student's perplexities at half of its tokens and at their end, on `scored` or `elsewhere` text."""
+    losses = np.stack([run[text][-2:] for run in ladder.runs(student)], axis=1)  # [2, seeds, documents]
+    return Compared(now(losses[:1] - losses[1:]).map(math.exp), described(ladder, student))
+
+
 def held_out(ladder: Ladder, student: Student, fraction: float = 1.0) -> Array:
     """Held-out losses of a student after a share of the ladder's tokens, `[seeds]`."""
     own = FRACTIONS.index(fraction / student.share)

@@ -24,6 +24,7 @@ from bench.krony.students import Phase, Student
 from bench.krony.text import Parts, Tokens, parted, text_digest, tokenized
 from bench.measure.instrument import Instrument
 from bench.verdict.evidence import Arrays, Origin
+from models.data.embedded import documents_of
 from models.data.text import text_sha256
 from models.gpt2 import GPT2Shape, build, unique_parameters
 from models.training.checkpoints import steps_done
@@ -47,10 +48,12 @@ class Ladder(Instrument):
 
     @cached_property
     def parts(self) -> Parts:
-        """Documents to train on, to hold out, and to score."""
+        """Documents to train on, to hold out and to score; of Wikipedia, where the text is another, to score beside."""
         settings = self.settings
         parts = parted(self.session.documents, held_out=settings.held_out, scored=settings.documents)
-        return replace(parts, training=parts.training + self.session.more_documents)
+        other = documents_of(None) if settings.elsewhere and self.session.settings.text is not None else []
+        elsewhere = parted(other, held_out=0, scored=settings.elsewhere).scored
+        return replace(parts, training=parts.training + self.session.more_documents, elsewhere=elsewhere)
 
     @cached_property
     def text_sha256(self) -> str:
@@ -89,13 +92,12 @@ class Ladder(Instrument):
         """
         folder.mkdir(parents=True, exist_ok=True)
         windows, read = windows_of(self.text.training, self.shape.positions), how.pop("read", None)
-        tokens_a_step = training.batch * self.shape.positions
         with (
             FileLock(folder / ".lock"),
             self.session.progress.variant(f"training {name}", self._reads(training)) as advance,
         ):
             done = steps_done(folder)
-            advance(done * tokens_a_step)
+            advance(done * training.batch * self.shape.positions)
 
             def watch(tokens: int, _loss: float) -> None:
                 nonlocal done
@@ -115,8 +117,7 @@ class Ladder(Instrument):
 
     def _student_folder(self, rung: Student, training: Training, before: Training | None = None) -> Path:
         """Folder for a student's checkpoints and readings; those that differ in their names alone share it."""
-        read = text_digest(self.text.held_out, *self.text.scored)
-        what = f"{replace(rung, name='')!r} {before} {training} {read}"
+        what = f"{replace(rung, name='')!r} {before} {training} {self.text.read}"
         return self._folder(what, Student.of, Readings, loss_of)
 
     def _fresh(self, shape: GPT2Shape) -> PreTrainedModel:
@@ -153,9 +154,8 @@ class Ladder(Instrument):
     @property
     def remedy(self) -> str:
         """Advice for a teacher that does not discriminate."""
-        if self.session.settings.effort == "thorough":
-            return "give it more text (--text, --train-text), or train it longer: bench/krony/settings.py"
-        return "train it longer: --effort=thorough"
+        more = "give it more text (--text, --train-text), or train it longer: bench/krony/settings.py"
+        return more if self.session.settings.effort == "thorough" else "train it longer: --effort=thorough"
 
     @property
     def qualification(self) -> Qualification:

@@ -70,6 +70,7 @@ class Readings:
         }
         if step in steps_of(self.steps // self.parts).values():
             arrays["scored"] = document_losses(model, self.text.scored)
+            arrays["elsewhere"] = document_losses(model, self.text.elsewhere)
         with written_aside(self._file(step)) as beside, beside.open("wb") as file:
             np.savez(file, **arrays)
         model.train()
@@ -78,7 +79,7 @@ class Readings:
         """Arrays over all readings, given the tokens of a whole training and of a phase before it.
 
         `along` `[readings]` tokens and `held_out` `[readings]` losses; at each of `FRACTIONS`, `tokens` `[fractions]`,
-        `scored` `[fractions, documents]` and `scalars` `[fractions, scalars]`.
+        `scored` and `elsewhere` `[fractions, documents]` and `scalars` `[fractions, scalars]`.
         """
         count = self.steps // self.parts
         steps, chosen = reading_steps(count), list(steps_of(count).values())
@@ -87,6 +88,5 @@ class Readings:
             "along": np.array([before + tokens * step // count for step in steps]),
             "held_out": np.array([float(read[step]["held_out"][0]) for step in steps]),
             "tokens": np.array([before + tokens * step // count for step in chosen]),
-            "scored": np.stack([read[step]["scored"] for step in chosen]),
-            "scalars": np.stack([read[step]["scalars"] for step in chosen]),
+            **{name: np.stack([read[step][name] for step in chosen]) for name in ("scored", "elsewhere", "scalars")},
         }

@@ -151,10 +151,21 @@ PHASE = contest(
     LOWER,
     row="going-on-over-second-phase",
 )
-OTHER_TEXT = Row(
-    "KP14-longer-training",
-    "KP14a",
-    "perplexity at half of the tokens over that at their end, on WikiText and on LAMBADA",
-    Region(high=1.0),
-    "§4.9: no better on WikiText, and better on LAMBADA",
-)
+LONGER = {
+    Row(
+        "KP14-trained-longer-on-articles",
+        "KP14a",
+        "perplexity of 81M at half of the tokens over that at their end, on articles of Wikipedia, as WikiText is of",
+        Region(high=1.01),
+        "under 1 % a doubling it has stopped; this student reads novels, the paper's the web",
+        (student("81M"),),
+    ): "elsewhere",
+    Row(
+        "KP14-trained-longer-on-books",
+        "KP14b",
+        "perplexity of 81M at half of the tokens over that at their end, on novels, as LAMBADA is of",
+        BETTER,
+        "still helps, however little; this student reads novels, the paper's the web",
+        (student("81M"),),
+    ): "scored",
+}

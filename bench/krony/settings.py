@@ -26,6 +26,8 @@ class LadderSettings:
     """Scored windows of a document, each of the model's context."""
     held_out: int
     """Documents that are neither trained on nor scored: learning rates and flatness are read on them."""
+    elsewhere: int = 0
+    """Articles of the Wikipedia sample that students are scored on besides, where their text is of another kind."""
     save_every: int = 0
     """Steps between checkpoints."""
     dropout: float = 0.0
@@ -96,6 +98,7 @@ LADDERS = {
         documents=32,
         windows=16,
         held_out=32,
+        elsewhere=32,
         save_every=384,
         dropout=0.1,
         text=4_096_000,

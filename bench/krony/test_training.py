@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 
 from bench.fixtures import Conclude
-from bench.krony.contests import MORE_RUNS, MORE_TOKENS, at_tokens, best_of, described, out_of_reach, spreads, untried
+from bench.krony.contests import (
+    MORE_RUNS,
+    MORE_TOKENS,
+    at_tokens,
+    best_of,
+    described,
+    of_last_doubling,
+    out_of_reach,
+    spreads,
+    untried,
+)
 from bench.krony.costs import COSTS
 from bench.krony.ladder import Ladder
 from bench.krony.readings import DOUBLINGS
-from bench.krony.rows import OTHER_TEXT, PHASE, SCHEDULES, SETTLE, UNSTEADY
+from bench.krony.rows import LONGER, PHASE, SCHEDULES, SETTLE, UNSTEADY
 from bench.krony.rungs import CONSTANT, COSINE, HALFWAY
 from bench.krony.students import Student
 from bench.krony.trend import ahead, between, now
@@ -64,10 +74,11 @@ def test_a_second_phase_with_large_batches(ladder: Ladder, conclude: Conclude, r
     conclude(row, compared.interval, ladder, doubt=ladder.doubt(), details=compared.details, decide=compared.decide)
 
 
-@pytest.mark.parametrize("row", parameters(OTHER_TEXT))
-def test_longer_training_on_other_text(row: Row) -> None:
+@pytest.mark.parametrize("row", parameters(*LONGER))
+def test_longer_training(ladder: Ladder, conclude: Conclude, row: Row) -> None:
     """§4.9: longer training stops helping on WikiText and still helps on LAMBADA."""
-    pytest.skip(
-        f"{row.name} is about text of two other kinds than a student's own, of which one trained on the spot on a "
-        "single kind has learned little; it takes --scale=paper, whose checkpoints are not yet scored on the way"
-    )
+    (rung,) = (each for each in row.contestants if isinstance(each, Student))
+    if not ladder.runs(rung)[0]["elsewhere"].size:
+        pytest.skip("students are scored on two kinds of text where they read books: --effort=thorough --text BOOKS")
+    compared = of_last_doubling(ladder, rung, LONGER[row])
+    conclude(row, compared.interval, ladder, doubt=ladder.doubt(), details=compared.details, decide=compared.decide)

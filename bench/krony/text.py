@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from models.training.train import windows_of
 
 HELD_WINDOWS = 2
 """Windows of each held-out document."""
+ELSEWHERE_WINDOWS = 8
+"""Windows of each document of another kind."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Parts:
     training: list[Document]
     held_out: list[Document]
     scored: list[Document]
+    elsewhere: list[Document] = field(default_factory=list)
+    """Text of another kind, scored beside."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,13 @@ class Tokens:
     """`[windows, context]`, of documents that nothing is trained on and nothing is judged by."""
     scored: list[Tensor]
     """`[windows, context]` for each document."""
+    elsewhere: list[Tensor] = field(default_factory=list)
+    """The same of text of another kind."""
+
+    @property
+    def read(self) -> str:
+        """Hash of all that is read while a student trains."""
+        return text_digest(self.held_out, *self.scored, *self.elsewhere)
 
 
 def parted(documents: Sequence[Document], *, held_out: int, scored: int) -> Parts:
@@ -75,7 +86,8 @@ def tokenized(parts: Parts, shape: GPT2Shape, *, windows: int, most: int) -> Tok
             f"{windows} windows of {shape.positions} take, and {len(held_out)} of {len(parts.held_out)} held-out ones "
             f"have {HELD_WINDOWS}; give more or longer documents"
         )
-    return Tokens(_first_tokens(parts.training, tokens, most), torch.cat(held_out), scored)
+    training, elsewhere = _first_tokens(parts.training, tokens, most), first_windows(parts.elsewhere, ELSEWHERE_WINDOWS)
+    return Tokens(training, torch.cat(held_out), scored, elsewhere)
 
 
 def _first_tokens(documents: Sequence[Document], tokens: Callable[[Document], Tensor], most: int) -> Tensor:

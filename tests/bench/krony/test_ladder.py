@@ -126,6 +126,17 @@ def test_what_was_scored_before_is_held_out_now():
     assert before.scored == parts.held_out and not {*before.scored} & {*parts.scored}
 
 
+@pytest.mark.parametrize("count", [0, 3])
+def test_text_of_another_kind_is_scored_where_so_many_are_asked_for(tmp_path, text_file, monkeypatch, count):
+    other = [Document(str(i), f"w{i} w1 w2 " * 200) for i in range(6)]
+    monkeypatch.setattr("bench.krony.ladder.documents_of", lambda path: other if path is None else [])
+    one = session(tmp_path, text=text_file)
+    _ = one.documents
+    ladder = Ladder(one, replace(SETTINGS, elsewhere=count))
+    assert ladder.measure(STUDENTS["half"], 0)["elsewhere"].shape == (len(FRACTIONS), count)
+    assert not {document.text for document in ladder.parts.training} & {document.text for document in other}
+
+
 @pytest.mark.parametrize(("steps", "text", "dropout"), [(2, None, 0.0), (2, 50, 0.0), (5, 50, 0.1), (900, None, 0.1)])
 def test_a_teacher_and_its_rivals_have_the_same_text(tmp_path, text_file, steps, text, dropout):
     """As much as the teacher reads, or the most that is set; dropout serves what is read more than four times."""

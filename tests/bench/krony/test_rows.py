@@ -11,6 +11,7 @@ from bench.krony.contests import (
     at_tokens,
     best_of,
     losses_at,
+    of_last_doubling,
     of_losses,
     out_of_reach,
     spreads,
@@ -62,6 +63,7 @@ class Course:
             "held_out": self.loss(student, along) + rng.normal(0, 1e-6 + self.noise, len(along)),
             "tokens": tokens,
             "scored": loss,
+            "elsewhere": loss + 1,
             "before": loss[0],
             "parameters": np.array([10]),
         }
@@ -117,6 +119,13 @@ def test_weights_of_losses_make_a_bend():
     small, middle, large = rows.BEND.contestants
     bend = of_losses(course, {small: 1, middle: -2, large: 1}).interval
     assert bend.value == pytest.approx(math.exp(0.2), rel=1e-3)
+
+
+def test_what_a_doubling_of_tokens_gains_is_a_ratio_on_either_text():
+    course = Course({"81M": 3.0}, way=0.1)
+    expected = math.exp(0.1 * (2**0.5 - 1))
+    for text in ("scored", "elsewhere"):
+        assert of_last_doubling(course, SECOND, text).interval.value == pytest.approx(expected, rel=1e-6)
 
 
 def test_equal_tokens_take_no_account_of_what_comes_later():
