@@ -109,7 +109,7 @@ def _panel(axes: Axes, members: Mapping[str, Course], base: Mapping[str, Array])
     axes.set_xlim(FROM * last, last * 6)
     plain_log(axes, "x", [round(last * share, 2) for share in (1 / 32, 1 / 8, 1 / 2, 1)])
     room = 0.06 * (max(shown) - min(shown)) or 0.1
-    axes.set_ylim(min(shown) - room, max(shown) + room)
+    axes.set_ylim(min(shown) - room * len(ends) / 2, max(shown) + room)  # room for the labels of lines that end low
     return ends
 
 
