@@ -8,8 +8,8 @@ from bench.fixtures import once
 from bench.krony.healed import Healed
 from bench.krony.ladder import Ladder
 from bench.krony.paper import PaperModels
+from bench.krony.rungs import FOUR, MANY_SMALL, P81, P95
 from bench.krony.settings import healed_at, ladder_at
-from bench.krony.students import FOUR, MANY_SMALL, P81, P95
 from bench.krony.weights import Weights
 from bench.measure.session import Session
 from models.errors import InputError, TooLittleText

@@ -6,37 +6,34 @@ Every student starts from the teacher's weights and is trained on the same numbe
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from filelock import FileLock
+from torch import nn
 from transformers import PreTrainedModel
 
-from bench.krony.ngram import KneserNey
-from bench.krony.qualification import NGRAM, Qualification, ngram_loss, qualification_of
+from bench.krony.objectives import loss_of
+from bench.krony.qualification import Qualification, base_losses, qualification_of
+from bench.krony.readings import Readings, document_losses
 from bench.krony.settings import LadderSettings
-from bench.krony.students import Student
-from bench.krony.text import tokenized
+from bench.krony.students import Phase, Student
+from bench.krony.text import Parts, Tokens, parted, text_digest, tokenized
 from bench.measure.instrument import Instrument
-from bench.measure.perplexity import token_losses
-from bench.verdict.documents import Array
 from bench.verdict.evidence import Arrays, Origin
-from compress.distillation.losses import triple_loss
-from compress.factorisation.kronecker.method import trained_scalars
-from models.data.text import Document, text_sha256
+from models.data.embedded import documents_of
+from models.data.text import text_sha256
 from models.gpt2 import GPT2Shape, build, unique_parameters
-from models.training.train import History, Loss, Training, next_token_loss, train, windows_of
+from models.training.checkpoints import steps_done
+from models.training.train import History, Training, train, windows_of
 
-CURVE_POINTS = 50
-"""Means of a training curve that the evidence keeps."""
 AS_GOOD_AS_NEW = 4
 """Epochs after which new text would be clearly better than the same again (Muennighoff et al. 2023, abstract)."""
+ANOTHER_ORDER = 1000
+"""Added to a seed for the order in which a second phase reads."""
 
 
 class Ladder(Instrument):
@@ -50,11 +47,13 @@ class Ladder(Instrument):
         self.shape = settings.shape
 
     @cached_property
-    def documents(self) -> tuple[list[Document], list[Document]]:
-        """Documents to train on, and those that are scored and never trained on."""
-        order = sorted(self.session.documents, key=lambda document: hashlib.sha256(document.text.encode()).hexdigest())
-        count = self.settings.documents
-        return order[:-count] + self.session.more_documents, order[-count:]
+    def parts(self) -> Parts:
+        """Documents to train on, to hold out and to score; of Wikipedia, where the text is another, to score beside."""
+        settings = self.settings
+        parts = parted(self.session.documents, held_out=settings.held_out, scored=settings.documents)
+        other = documents_of(None) if settings.elsewhere and self.session.settings.text is not None else []
+        elsewhere = parted(other, held_out=0, scored=settings.elsewhere).scored
+        return replace(parts, training=parts.training + self.session.more_documents, elsewhere=elsewhere)
 
     @cached_property
     def text_sha256(self) -> str:
@@ -62,10 +61,10 @@ class Ladder(Instrument):
         return text_sha256(self.session.documents + self.session.more_documents)
 
     @cached_property
-    def text(self) -> tuple[Tensor, list[Tensor]]:
-        """Training tokens `[tokens]` and each scored document's windows `[windows, context]`."""
+    def text(self) -> Tokens:
+        """Tokens to train on, and windows that are held out and scored."""
         most = min(self.read, self.settings.text or self.read)
-        return tokenized(*self.documents, self.shape, windows=self.settings.windows, most=most)
+        return tokenized(self.parts, self.shape, windows=self.settings.windows, most=most)
 
     def _reads(self, training: Training) -> int:
         return training.steps * training.batch * self.shape.positions
@@ -78,7 +77,7 @@ class Ladder(Instrument):
     @property
     def shortage(self) -> str:
         """Reason why the text is too little for the teacher, which is then not trained; empty where it is not."""
-        most, length = self.settings.passes, len(self.text[0])
+        most, length = self.settings.passes, len(self.text.training)
         if most is None or self.read <= most * length:
             return ""
         return (
@@ -86,116 +85,149 @@ class Ladder(Instrument):
             f"{most}; give it {self.read // most - length:,} tokens more with --train-text"
         )
 
-    def losses(self, model: PreTrainedModel) -> Array:
-        """Mean loss of each scored document, `[documents]`."""
-        _, scored = self.text
-        return np.array([float(token_losses(model.eval(), windows).double().mean()) for windows in scored])
+    def _trained(self, model: PreTrainedModel, name: str, training: Training, folder: Path, **how: Any) -> History:
+        """Train in a folder, from where an earlier run left it; of two processes the second waits, and finds it done.
 
-    def _trained(self, model: PreTrainedModel, name: str, loss: Loss, **changes: object) -> History:
-        long = name in ("teacher", "scratch")
-        training = replace(self.settings.teacher if long else self.settings.student, **changes)
-        windows = windows_of(self.text[0], self.shape.positions)
-        folder = self._training_folder(name) if long else None
-        with self.session.progress.variant(f"training {name}", self._reads(training)) as advance:
-            return train(
-                model,
-                windows,
-                training,
-                loss=loss,
-                device=self.session.settings.device,
-                folder=folder,
-                save_every=self.settings.save_every,
-                watch=lambda count, _loss: advance(count),
-            )
+        `how` is what `train` takes besides, and `read`, which is told of the model and the steps done after each.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        windows, read = windows_of(self.text.training, self.shape.positions), how.pop("read", None)
+        with (
+            FileLock(folder / ".lock"),
+            self.session.progress.variant(f"training {name}", self._reads(training)) as advance,
+        ):
+            done = steps_done(folder)
+            advance(done * training.batch * self.shape.positions)
 
-    def _training_folder(self, name: str) -> Path:
-        """Folder for the checkpoints of a long training, named by all that decides it."""
-        what = f"{name} {self.settings} {self.text_sha256} {self.session.settings.seed}"
-        return self.session.kept("training", what, Ladder._trained, Ladder._fresh)
+            def watch(tokens: int, _loss: float) -> None:
+                nonlocal done
+                done += 1
+                advance(tokens)
+                if read is not None:
+                    read(model, done)
+
+            every, device = self.settings.save_every, self.session.settings.device
+            return train(model, windows, training, device=device, folder=folder, save_every=every, watch=watch, **how)
+
+    def _folder(self, what: str, *code: object) -> Path:
+        """Folder for the checkpoints of a training, named by what decides the teacher and by what else is said."""
+        s, read = self.settings, text_digest(self.text.training)
+        teacher = f"{s.shape} {s.initial_scale} {s.teacher} {s.dropout} {self.session.settings.seed} {read}"
+        return self.session.kept("training", f"{what} {teacher}", Ladder._trained, Ladder._fresh, *code)
+
+    def _student_folder(self, rung: Student, training: Training, before: Training | None = None) -> Path:
+        """Folder for a student's checkpoints and readings; those that differ in their names alone share it."""
+        what = f"{replace(rung, name='')!r} {before} {training} {self.text.read}"
+        return self._folder(what, Student.of, Readings, loss_of)
 
     def _fresh(self, shape: GPT2Shape) -> PreTrainedModel:
         scale = self.settings.initial_scale
-        dropout = self.settings.dropout if self.read > AS_GOOD_AS_NEW * len(self.text[0]) else 0.0
+        dropout = self.settings.dropout if self.read > AS_GOOD_AS_NEW * len(self.text.training) else 0.0
         return build(shape, seed=self.session.settings.seed, initial_scale=scale, dropout=dropout)
+
+    def _from_scratch(self, name: str, shape: GPT2Shape) -> tuple[PreTrainedModel, History]:
+        model = self._fresh(shape)
+        history = self._trained(model, name, self.settings.teacher, self._folder(name))
+        return model.eval().requires_grad_(False), history
 
     @cached_property
     def teacher(self) -> PreTrainedModel:
         """Teacher, trained here or loaded from where it was kept."""
-        model = self._fresh(self.shape)
-        self._trained(model, "teacher", next_token_loss)
+        model, _ = self._from_scratch("teacher", self.shape)
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0  # its students start from here and are trained without
-        return model.eval().requires_grad_(False)
+        return model
 
     def _base(self) -> Arrays:
-        """Losses of the teacher, of a half-depth model from scratch and of the n-gram model, `[documents]` each."""
-        losses = self.losses(self.teacher)
-        half = replace(self.shape, layers=self.shape.layers // 2)
-        scratch = self._fresh(half)
-        history = self._trained(scratch, "scratch", next_token_loss)
-        training, scored = self.text
-        ngram = KneserNey(training.numpy(), vocabulary=self.shape.vocabulary, order=NGRAM)
-        return {
-            "teacher": losses,
-            "scratch": self.losses(scratch),
-            "ngram": np.array([ngram_loss(ngram, windows) for windows in scored]),
-            "tokens": np.array([history.tokens, len(training), unique_parameters(self.teacher)]),
-        }
+        """Losses that a teacher is judged by (`base_losses`), and its tokens, its text's and its parameters."""
+        half, history = self._from_scratch("scratch", replace(self.shape, layers=self.shape.layers // 2))
+        sizes = np.array([history.tokens, len(self.text.training), unique_parameters(self.teacher)])
+        losses = base_losses({"teacher": self.teacher, "scratch": half}, self.text, self.shape.vocabulary)
+        return {"tokens": sizes, **losses}
 
     @property
     def base(self) -> Arrays:
         """Losses that the qualification rests on, `[documents]` each."""
-        return self.measured("base", self._base)
+        return self.measured("base", self._base, label="base")
 
     @property
     def remedy(self) -> str:
         """Advice for a teacher that does not discriminate."""
-        if self.session.settings.effort == "thorough":
-            return "give it more text (--text, --train-text), or train it longer: bench/krony/settings.py"
-        return "train it longer: --effort=thorough"
+        more = "give it more text (--text, --train-text), or train it longer: bench/krony/settings.py"
+        return more if self.session.settings.effort == "thorough" else "train it longer: --effort=thorough"
 
     @property
     def qualification(self) -> Qualification:
         """The teacher against an n-gram model and against half its depth, on the scored documents."""
         return qualification_of(self.base, self.remedy)
 
-    def measure(self, student: Student, seed: int = 0) -> Arrays:
-        """Losses `[documents]` before and after training, the training curve, parameters and scalars of a student."""
-        return self.measured(f"student {student!r} seed {seed}", partial(self._student, student, seed))
+    def measure(self, student: Student, seed: int) -> Arrays:
+        """Readings of a student while it trains (`Readings.gathered`), losses before it, parameters and seconds."""
+        label = f"{student.name}, seed {seed}"
+        return self.measured(f"student {student!r} seed {seed}", partial(self._student, student, seed), label=label)
 
     def _student(self, rung: Student, seed: int) -> Arrays:
-        model = rung.of(self.teacher)
-        before = self.losses(model)
-        student = self.settings.student
-        warmup = student.steps // 10 if rung.schedule == "cosine" else 0
-        loss = self._distilled if rung.distilled else next_token_loss
-        history = self._trained(
-            model.requires_grad_(True),
-            rung.name,
-            loss,
-            seed=seed,
-            schedule=rung.schedule,
-            warmup=warmup,
-            batch=max(1, student.batch // rung.batch_divisor),
-        )
+        model = rung.of(self.teacher, seed, partial(build, self.shape, initial_scale=self.settings.initial_scale))
+        before = document_losses(model, self.text.scored)
+        history, readings = self._phase(model, replace(rung, then=None), seed)
+        first = 0
+        if rung.then is not None:
+            first = history.tokens
+            history, readings = self._second_phase(model, rung, seed, rung.then)
         return {
             "before": before,
-            "after": self.losses(model),
-            "curve": np.array(history.losses),
+            **readings.gathered(history.tokens, first),
             "parameters": np.array([unique_parameters(model)]),
-            "scalars": trained_scalars(model).numpy(),
-            "tokens": np.array([history.tokens]),
             "seconds": np.array([history.seconds]),
         }
+
+    def _phase(self, model: PreTrainedModel, rung: Student, seed: int) -> tuple[History, Readings]:
+        """First phase; the folder goes by what decides it, so that students which begin alike share it."""
+        own, parts = self.settings.student, rung.batch_divisor
+        steps = parts * rung.steps(own.steps)
+        training = replace(
+            own,
+            steps=steps,
+            batch=max(1, own.batch // parts),
+            learning_rate=own.learning_rate * rung.rate,
+            schedule=rung.schedule,
+            warmup=steps // 10 if rung.schedule == "cosine" else 0,
+            seed=seed,
+        )
+        return self._read(model, rung, training, self._student_folder(rung, training), parts=parts)
+
+    def _second_phase(self, model: PreTrainedModel, rung: Student, seed: int, then: Phase) -> tuple[History, Readings]:
+        own = self.settings.student
+        training = replace(
+            own,
+            steps=then.steps(rung.steps(own.steps)),
+            batch=own.batch * then.batch_factor,
+            accumulation=own.accumulation * then.batch_factor,
+            learning_rate=own.learning_rate * rung.rate,
+            seed=seed + ANOTHER_ORDER,
+        )
+        folder = self._student_folder(rung, training, own)
+        return self._read(model, rung, training, folder, parts=then.parts)
+
+    def _read(
+        self, model: PreTrainedModel, rung: Student, training: Training, folder: Path, *, parts: int
+    ) -> tuple[History, Readings]:
+        readings = Readings(folder, self.text, training.steps, parts)
+        history = self._trained(
+            model,
+            rung.name,
+            training,
+            folder,
+            loss=loss_of(rung.objective, self.teacher),
+            read=readings.take,
+            rates={"scalars": rung.scalar_rate},
+        )
+        return history, readings
 
     def runs(self, student: Student) -> list[Arrays]:
         """Measurements of a student over all seeds."""
         return [self.measure(student, seed) for seed in self.settings.seeds]
-
-    def after(self, student: Student) -> Array:
-        """Losses of a student over all seeds, `[seeds, documents]`."""
-        return np.stack([run["after"] for run in self.runs(student)])
 
     def doubt(self, *_students: Student) -> str:
         """Reason why the teacher cannot tell students apart; empty where it can."""
@@ -207,8 +239,8 @@ class Ladder(Instrument):
         read = self.read, self._reads(settings.student)
         seeds = ", ".join(map(str, settings.seeds))
         protocol = (
-            f"teacher {read[0]:,} tokens, students {read[1]:,} each, seeds {seeds}; {settings.windows} "
-            f"windows of {shape.positions} a document; natural log"
+            f"teacher {read[0]:,} tokens, students {read[1]:,} at most, seeds {seeds}; {settings.windows} windows of "
+            f"{shape.positions} a document; natural log"
         )
         return replace(
             self.session.origin(protocol, documents=settings.documents, tokens=read[1]),
@@ -216,35 +248,3 @@ class Ladder(Instrument):
             text_sha256=self.text_sha256,
             model_sha256=hashlib.sha256(repr(settings).encode()).hexdigest(),
         )
-
-    def described(self, *students: Student) -> dict:
-        """Perplexity of every seed, sizes and training curves of some students, for the page."""
-        shown = {}
-        for student in students:
-            runs = self.runs(student)
-            points = min(CURVE_POINTS, len(runs[0]["curve"]))
-            shown[student.name] = {
-                "parameters": int(runs[0]["parameters"][0]),
-                "tokens": int(runs[0]["tokens"][0]),
-                "distilled": student.distilled,
-                "perplexity": [round(math.exp(run["after"].mean()), 4) for run in runs],
-                "untrained": round(math.exp(min(float(runs[0]["before"].mean()), 99.0)), 4),
-                "curves": [[round(float(p.mean()), 4) for p in np.array_split(r["curve"], points)] for r in runs],
-            }
-        return {"students": shown}
-
-    def _distilled(self, model: nn.Module, tokens: Tensor) -> Tensor:
-        teacher = self.teacher.to(tokens.device)  # type: ignore[arg-type]
-        with torch.no_grad():
-            wanted = teacher(input_ids=tokens, output_hidden_states=True)
-        output = model(input_ids=tokens, output_hidden_states=True)
-        logits = output.logits[:, :-1], wanted.logits[:, :-1]
-        hard = functional.cross_entropy(logits[0].flatten(0, 1).float(), tokens[:, 1:].flatten())
-        return triple_loss(hard, logits, (output.hidden_states[-1], wanted.hidden_states[-1]))
-
-
-def unsteadiness(curve: Array) -> float:
-    """Standard deviation of the second half of a training curve about its own line, nats."""
-    half = np.asarray(curve[len(curve) // 2 :], dtype=np.float64)
-    line = np.polynomial.polynomial.Polynomial.fit(np.arange(len(half)), half, 1)
-    return float(np.std(half - line(np.arange(len(half))), ddof=2))

@@ -48,8 +48,8 @@ TABLE_1 = (
     Factorisation((1536, 768), 1_179_650, 96_128_304, "96M"),
     Factorisation((3072, 768), 2_359_297, 124_439_832, "GPT2"),
 )
-TABLE_2 = {(256, 64): (68.2e6, 68.6e6, 69e6), (1024, 256): (74e6, 80e6, 86e6)}
-"""Model sizes with 1, 2 and 3 terms, printed to the digits shown."""
+TABLE_2 = {(256, 64): ("68.2", "68.6", "69"), (1024, 256): ("74", "80", "86")}
+"""Model sizes with 1, 2 and 3 terms, millions, as printed."""
 FOUR_TERMS = (1024, 256)
 FOUR_TERMS_TEXT = 92.2e6
 """§4.6 and Table 6 give 92.2M for four terms of these factors."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from bench.krony.ngram import KneserNey
+from bench.krony.readings import document_losses
+from bench.krony.text import Tokens
 from bench.verdict.documents import Interval, crossed_ratio
 from bench.verdict.evidence import Arrays
 
@@ -44,6 +48,20 @@ def qualification_of(losses: Arrays, remedy: str) -> Qualification:
         missing.append(f"a half-depth model's from scratch is {half}, needed ≥ {CLEARLY}")
     doubt = f"the teacher does not discriminate ({'; '.join(missing)}); {remedy}"
     return Qualification(ngram, half, doubt if missing else "")
+
+
+def base_losses(models: Mapping[str, PreTrainedModel], text: Tokens, vocabulary: int) -> Arrays:
+    """Losses of models and of an n-gram model of their text, nats a token.
+
+    Each by its name on scored documents, `[documents]`, and with `held ` before it on the held-out text, `[1]`.
+    """
+    ngram = KneserNey(text.training.numpy(), vocabulary=vocabulary, order=NGRAM)
+    arrays: Arrays = {}
+    for prefix, parts in (("", text.scored), ("held ", [text.held_out])):
+        for name, model in models.items():
+            arrays[f"{prefix}{name}"] = document_losses(model, parts)
+        arrays[f"{prefix}ngram"] = np.array([ngram_loss(ngram, windows) for windows in parts])
+    return arrays
 
 
 def ngram_loss(model: KneserNey, windows: Tensor) -> float:

@@ -1,27 +1,64 @@
-"""The rungs of Krony-PT's ladder: what each student keeps of its teacher, and how it is trained."""
+"""Students: what each keeps of its teacher, and how it is trained."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from bench.krony.objectives import Objective
 from compress.factorisation.kronecker.embedding import factorised_embedding
-from compress.factorisation.kronecker.method import KroneckerFactorisation, Start
+from compress.factorisation.kronecker.linear import KroneckerLinear
+from compress.factorisation.kronecker.method import KroneckerFactorisation
 from compress.swap import apply
 from models.errors import InputError
 from models.gpt2 import every_other_layer
 from models.load import find_blocks, mlp_width
 
-STEADY = 4
-"""Factor by which the unsteady run's batch is smaller."""
+Fresh = Callable[..., PreTrainedModel]
+"""Function from `seed=` to a model of the teacher's shape with random weights."""
+EMBEDDING = ((2, 1), 1)
+"""Second factor and terms of a factorised embedding: half its parameters, as KnGPT-2 halves it."""
+
+
+class Inherited(Enum):
+    """Part of the teacher that a student starts from."""
+
+    ALL = "all that it can"
+    NO_FACTORS = "all but the factors, which are random"
+    NOTHING = "nothing"
+
+
+LARGE = 4
+"""Factor by which the batches of a second phase may be larger; phases are counted in such batches."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Second phase of a training, on a share of the tokens of the first, with a larger batch and a new optimizer."""
+
+    share: float
+    batch_factor: int
+    """Divides `LARGE`."""
+
+    @property
+    def parts(self) -> int:
+        """Steps that read as much as one of the largest batches."""
+        return LARGE // self.batch_factor
+
+    def steps(self, first: int) -> int:
+        """Steps, given those of the first phase: every phase of a share reads the same tokens."""
+        return self.parts * max(1, round(self.share * first / LARGE))
 
 
 @dataclass(frozen=True)
 class Student:
-    """One rung: how the teacher is compressed, and how the student is trained."""
+    """One rung of the ladder: how the teacher is compressed, and how the student is trained."""
 
     name: str
     method: KroneckerFactorisation | None = None
@@ -30,48 +67,60 @@ class Student:
     """Removal of every other layer, as in DistilGPT2."""
     odd_layers: bool = False
     """Factorisation of blocks 1, 3, 5, ... alone, and of the embedding, with an output matrix of its own."""
-    distilled: bool = False
-    """Trained with DistilBERT's three losses rather than on the text alone."""
+    inherited: Inherited = Inherited.ALL
+    frozen: tuple[str, ...] = ()
+    """Parts of names of parameters that are not trained."""
+    objective: Objective = Objective.TEXT
+    rate: float = 1.0
+    """Factor on the ladder's learning rate."""
+    scalar_rate: float = 1.0
+    """Factor on that of scalars."""
     schedule: str = "constant"
     batch_divisor: int = 1
+    share: float = 1.0
+    """Share of the ladder's tokens that it reads; its last checkpoint is one of those that others have."""
+    then: Phase | None = None
 
     def __str__(self) -> str:
         return self.name
 
-    def of(self, teacher: PreTrainedModel) -> PreTrainedModel:
-        """The student before its training, from a teacher that stays as it is."""
-        model = every_other_layer(teacher) if self.half else copy.deepcopy(teacher)
+    def steps(self, whole: int) -> int:
+        """Steps of its first phase, counted in the ladder's own batches, given those of the whole ladder."""
+        return max(1, round(self.share * whole))
+
+    @property
+    def has_course(self) -> bool:
+        """True if its checkpoints are what shorter trainings would end with: a constant rate, in one phase."""
+        return self.schedule == "constant" and self.then is None
+
+    def of(self, teacher: PreTrainedModel, seed: int, fresh: Fresh) -> PreTrainedModel:
+        """The student before its training, from a teacher that stays as it is.
+
+        Args:
+            teacher: trained.
+            seed: of what is drawn at random.
+            fresh: gives the model that a student which inherits nothing starts from.
+        """
+        source = fresh(seed=seed) if self.inherited is Inherited.NOTHING else teacher
+        model = every_other_layer(source) if self.half else copy.deepcopy(source)
         if self.method is not None:
             blocks = find_blocks(model)[1::2] if self.odd_layers else find_blocks(model)
             width = mlp_width(teacher.config)
             apply(self.method, blocks, chosen=lambda _name, layer: width in layer.weight.shape)
         if self.odd_layers:
             _untie(model)
+        if self.inherited is not Inherited.ALL:
+            _redraw(model, seed)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(not any(part in name for part in self.frozen))
         return model
 
 
-P81, P95, FOUR = (4, 1), (2, 1), (3, 3)
-MANY_SMALL = (8, 4)
-STUDENTS = {
-    student.name: student
-    for student in (
-        Student("half", half=True),
-        Student("half-distilled", half=True, distilled=True),
-        Student("81M", KroneckerFactorisation(P81)),
-        Student("81M-distilled", KroneckerFactorisation(P81), distilled=True),
-        Student("95M-van-loan", KroneckerFactorisation(P95)),
-        Student("95M-pruned", KroneckerFactorisation(P95, start=Start.PRUNED)),
-        Student("4-terms", KroneckerFactorisation(FOUR, terms=4)),
-        Student("4-terms-scalars", KroneckerFactorisation(FOUR, terms=4, scalars=True)),
-        Student("many-small", KroneckerFactorisation(MANY_SMALL, terms=8)),
-        Student("tqcompressor", KroneckerFactorisation((4, 2), terms=4, start=Start.PERMUTED), odd_layers=True),
-        Student("kngpt2", KroneckerFactorisation(P95), odd_layers=True, distilled=True),
-        Student("81M-cosine", KroneckerFactorisation(P81), schedule="cosine"),
-        Student("81M-small-batch", KroneckerFactorisation(P81), batch_divisor=STEADY),
-    )
-}
-EMBEDDING = ((2, 1), 1)
-"""Second factor and terms of a factorised embedding: half its parameters, as KnGPT-2 halves it."""
+def _redraw(model: nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, KroneckerLinear):
+            module.redraw(generator)
 
 
 def _untie(model: PreTrainedModel) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from bench.fixtures import Conclude
 from bench.krony.printed import FOUR_TERMS, FOUR_TERMS_TEXT, MATRIX, TABLE_1, TABLE_2, UNTIED_TEXT, model_size
-from bench.krony.students import FOUR, MANY_SMALL, P81, P95
+from bench.krony.rungs import FOUR, MANY_SMALL, P81, P95
 from bench.krony.weights import Weights
 from bench.measure.session import Session
 from bench.measure.timing import Action, Timing
@@ -31,9 +31,9 @@ TABLE_1_ROW = Row("KP1-table-1", "KP1a", f"rows of {len(TABLE_1)} that arithmeti
 TABLE_2_ROW = Row(
     "KP1-table-2",
     "KP1b",
-    "largest distance from a printed size, millions of parameters",
+    "largest distance from a printed size, in units of its last printed digit",
     Region(high=1.0),
-    "printed to one million",
+    "rounded or cut off: 86.69M is printed as 86M",
 )
 FOUR_ROW = Row(
     "KP1-four-terms",
@@ -54,8 +54,11 @@ def test_parameter_arithmetic(conclude: Conclude, row: Row) -> None:
             for entry in TABLE_1
         )
     elif row is TABLE_2_ROW:
-        gaps = [model_size(first, k) - size for first, sizes in TABLE_2.items() for k, size in enumerate(sizes, 1)]
-        value = max(map(abs, gaps)) / MILLION
+        value = max(
+            abs(model_size(first, k) / MILLION - float(size)) * 10 ** len(size.partition(".")[2])
+            for first, sizes in TABLE_2.items()
+            for k, size in enumerate(sizes, 1)
+        )
     else:
         value = model_size(FOUR_TERMS, 4) / MILLION
     conclude(row, exactly(value), SUBJECT)

@@ -8,23 +8,18 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.figure import Figure
 
 from bench.krony.printed import DISTILGPT2, FOUR_TERMS, PERPLEXITY, SCALARS, model_size
-from bench.report.plots import BLACK, BLUE, STYLE, WIDTH, small_multiples
+from bench.report import course
+from bench.report.plots import BLACK, BLUE, STYLE, small_multiples
 from bench.report.tables import table
 from bench.verdict.claims import CLAIMS, KRONY_PT
 from bench.verdict.evidence import Evidence
 
-CURVES, SPECTRA = "krony-loss-curves.png", "krony-spectra.png"
-COLUMNS = 4
-CROSS_ENTROPY = "cross-entropy, nats a token"
-OBJECTIVES = {"distilled": "weighted triple loss", "kngpt2": "weighted triple loss"}
-"""Objectives of students other than cross-entropy, by a word in their names, where the record does not say."""
+SPECTRA = "krony-spectra.png"
 PAPERS_NAME = {
-    "half": "DistilGPT2",
+    "half-distilled": "DistilGPT2",
     "81M": "Krony-PT-81M",
     "95M-pruned": "Krony-PT-95M, pruning",
     "95M-van-loan": "Krony-PT-95M, Van Loan",
@@ -38,10 +33,11 @@ PAPERS_NAME = {
 def extras(evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
     """Sections and figures, those for which there is evidence."""
     students, spectra = gathered(evidence, "students"), gathered(evidence, "spectra")
-    curves = {name: student for name, student in students.items() if student.get("curves")}
-    figures = ({CURVES: _curves(curves)} if curves else {}) | ({SPECTRA: _spectra(spectra)} if spectra else {})
-    parts = [_arithmetic(), _students(evidence), _curves_section(curves), _healed(evidence), _spectrum(spectra)]
-    return [part for part in parts if part], figures
+    courses = course.courses_of(evidence)
+    curves = {course.CURVES: course.figure(evidence, courses)} if courses else {}
+    figures = curves | ({SPECTRA: _spectra(spectra)} if spectra else {})
+    parts = [_arithmetic(), _students(evidence), *course.sections(evidence, courses, students)]
+    return [part for part in [*parts, _healed(evidence), _spectrum(spectra)] if part], figures
 
 
 def gathered(evidence: Evidence, name: str) -> dict[str, Any]:
@@ -51,86 +47,6 @@ def gathered(evidence: Evidence, name: str) -> dict[str, Any]:
         if (claim := CLAIMS.get(row.claim)) and claim.paper is KRONY_PT:
             parts |= row.details.get(name) or {}
     return parts
-
-
-def objective_of(name: str, student: Mapping[str, Any]) -> str:
-    """Objective that a student minimises: the quantity of its curve."""
-    words = (quantity for word, quantity in OBJECTIVES.items() if word in name)
-    return student.get("objective") or next(words, CROSS_ENTROPY)
-
-
-def by_objective(students: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Students by what they minimise, cross-entropy first, each group by its last loss."""
-    groups: dict[str, dict[str, Any]] = {CROSS_ENTROPY: {}}
-    for name, student in sorted(students.items(), key=lambda item: _mean(item[1])[-1]):
-        groups.setdefault(objective_of(name, student), {})[name] = student
-    return {quantity: members for quantity, members in groups.items() if members}
-
-
-def _mean(student: Mapping[str, Any]) -> Any:
-    return np.array(student["curves"], dtype=float).mean(0)
-
-
-def _curves(students: Mapping[str, Any]) -> Figure:
-    """A panel a student, those of the same quantity behind it in grey; one quantity, one axis."""
-    bands = _bands(by_objective(students))
-    heights = [1.55 * max(math.ceil(len(members) / COLUMNS) for members in band.values()) + 0.3 for band in bands]
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, sum(heights) + 0.2), layout="constrained")
-        blocks = figure.subfigures(len(bands), 1, height_ratios=heights, squeeze=False).ravel()
-        for block, band in zip(blocks, bands, strict=True):
-            widths = [min(len(members), COLUMNS) for members in band.values()]
-            rest = [COLUMNS - sum(widths)] if sum(widths) < COLUMNS else []
-            parts = block.subfigures(1, len(widths) + len(rest), width_ratios=[*widths, *rest], squeeze=False).ravel()
-            for part, (quantity, members) in zip(parts, band.items(), strict=False):
-                _group(part, quantity, members)
-        figure.supxlabel("millions of tokens", fontsize=8.5)
-    return figure
-
-
-def _bands(groups: Mapping[str, dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
-    """Groups side by side where they fit in a line."""
-    bands: list[dict[str, dict[str, Any]]] = []
-    for quantity, members in groups.items():
-        if not bands or sum(map(len, bands[-1].values())) + len(members) > COLUMNS:
-            bands.append({})
-        bands[-1][quantity] = members
-    return bands
-
-
-def _group(block: SubFigure, quantity: str, members: Mapping[str, Any]) -> None:
-    block.suptitle(quantity, fontsize=9, fontweight="bold", x=0.02, ha="left")
-    columns = min(len(members), COLUMNS)
-    grid = block.subplots(math.ceil(len(members) / columns), columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes, name in zip(grid, members, strict=False):
-        _student(axes, name, members)
-    for axes in grid[len(members) :]:
-        axes.axis("off")
-
-
-def _student(axes: Axes, name: str, members: Mapping[str, Any]) -> None:
-    for other in members.values():
-        mean = _mean(other)
-        axes.plot(np.linspace(0, other["tokens"] / 1e6, len(mean)), mean, color="#CCCCCC", linewidth=0.8)
-    curves = np.array(members[name]["curves"], dtype=float)
-    along = np.linspace(0, members[name]["tokens"] / 1e6, curves.shape[1])
-    axes.fill_between(along, curves.min(0), curves.max(0), color=BLUE, alpha=0.25, linewidth=0)
-    axes.plot(along, curves.mean(0), color=BLUE)
-    axes.set_title(f"{name}  {curves.mean(0)[-1]:.2f}", fontsize=8.5)
-    lowest = min(_mean(other).min() for other in members.values())
-    steep = max(np.quantile(_mean(other), 0.95) for other in members.values())
-    axes.set_ylim(lowest - 0.05 * (steep - lowest), steep + 0.05 * (steep - lowest))
-    axes.xaxis.set_major_locator(MaxNLocator(3))
-
-
-def _curves_section(students: Mapping[str, Any]) -> str:
-    if not students:
-        return ""
-    return (
-        f"## How the students train\n\n![training loss of every student]({CURVES})\n\nMean and range over seeds; the "
-        "number is the mean at the end, the grey lines are the other students of the same quantity.\nQuantities of "
-        "different kinds have axes of their own."
-    )
 
 
 def _spectra(spectra: Mapping[str, Any]) -> Figure:
@@ -184,7 +100,7 @@ def _students(evidence: Evidence) -> str:
     return (
         "## The paper's tables beside ours\n\nOurs: perplexity a token on scored documents, in brackets its range over "
         f"seeds, of students that start from one teacher\n({base.model}; {read:,} tokens read of a text of {text:,}) "
-        "and read the same tokens each (but where the batch is\nsmaller, in as many steps). The paper's: WikiText-103, "
+        "and read the same tokens, or half of them where so said\nbelow. The paper's: WikiText-103, "
         "WikiText-2 and LAMBADA, of GPT-2 small and its students (Tables\n3–6). Only orders can be compared.\n\n"
         f"{table(lines, headers)}"
     )

@@ -13,6 +13,18 @@ from models.errors import InputError
 from models.training.plan import History, Training
 
 
+def newest(folder: Path) -> Path | None:
+    """Newest complete checkpoint in a folder; None where there is none."""
+    checkpoints = sorted(path for path in folder.glob("step-*") if (path / "history.json").is_file())
+    return checkpoints[-1] if checkpoints else None
+
+
+def steps_done(folder: Path) -> int:
+    """Steps after which a run in this folder goes on; 0 where it starts."""
+    path = newest(folder)
+    return int(path.name.removeprefix("step-")) if path else 0
+
+
 class Checkpoints:
     """The latest good state of a run in a folder, replaced as a whole."""
 
@@ -22,10 +34,7 @@ class Checkpoints:
 
     def latest(self) -> Path | None:
         """The newest checkpoint."""
-        if self.folder is None:
-            return None
-        checkpoints = sorted(path for path in self.folder.glob("step-*") if (path / "history.json").is_file())
-        return checkpoints[-1] if checkpoints else None
+        return None if self.folder is None else newest(self.folder)
 
     def save(self, history: History) -> None:
         """Write aside, move into place, then drop the one before."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,7 @@ def train(
     folder: Path | None = None,
     save_every: int = 0,
     watch: Watch | None = None,
+    rates: Mapping[str, float] | None = None,
 ) -> History:
     """Train a model in place.
 
@@ -86,6 +87,7 @@ def train(
         folder: where checkpoints go; a run with the same settings goes on from there.
         save_every: steps between checkpoints; 0 for none but the last.
         watch: told of every step; by default a bar with loss and tokens a second is shown.
+        rates: factors on the learning rate of parameters by the last part of their names, such as `{"scalars": 4}`.
 
     Raises:
         InputError: no windows, or the folder holds a checkpoint of another run.
@@ -93,7 +95,7 @@ def train(
     """
     if not len(windows):
         raise InputError("there is no window to train on; give more text")
-    run = _Run(model, windows, training, loss, accelerator_for(device, training.precision))
+    run = _Run(model, windows, training, loss, accelerator_for(device, training.precision), rates=rates or {})
     kept = Checkpoints(run.accelerator, folder, training)
     bar = tqdm(total=training.steps, unit=" steps", disable=watch is not None, leave=False)
     try:
@@ -127,9 +129,11 @@ class _Run:
         training: Training,
         loss: Loss,
         accelerator: Accelerator,
+        *,
+        rates: Mapping[str, float],
     ) -> None:
         self.windows, self.training, self.loss, self.accelerator = windows, training, loss, accelerator
-        groups = _groups(model, training.weight_decay)
+        groups = _groups(model, training, rates)
         optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas)
         self.schedule = scheduler(optimizer, training.schedule, warmup=training.warmup, steps=training.steps)
         model.train().to(accelerator.device)
@@ -177,12 +181,20 @@ def _rows(windows: Any, indices: list[int]) -> Tensor:
     return windows[indices] if isinstance(windows, Tensor) else windows[indices]["input_ids"]
 
 
-def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": decay},
-        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
+def _groups(model: nn.Module, training: Training, rates: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Matrices, which decay, then biases and norms, which do not, then what has a rate of its own."""
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    own = {name: rates[last] for name in trained if (last := name.rpartition(".")[2]) in rates}
+    shared = [parameter for name, parameter in trained.items() if name not in own]
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter for parameter in shared if parameter.ndim >= 2], "weight_decay": training.weight_decay},
+        {"params": [parameter for parameter in shared if parameter.ndim < 2], "weight_decay": 0.0},
     ]
+    for name, factor in own.items():
+        decay = training.weight_decay if trained[name].ndim >= 2 else 0.0
+        rate = factor * training.learning_rate
+        groups.append({"params": [trained[name]], "weight_decay": decay, "lr": rate})
+    return groups
 
 
 def _shown(bar: tqdm, history: History) -> Watch:

@@ -2,14 +2,13 @@
 
 from dataclasses import astuple, replace
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from bench.krony.ladder import Ladder
+from bench.krony.objectives import Objective, distilled
 from bench.krony.settings import HEALED, LADDERS
 from bench.long_context.curves import BATCH_TOKENS
 from bench.measure.divergence import CHUNK_BYTES, _compare
@@ -92,7 +91,8 @@ def test_two_seeds_of_t5_base_train_in_one_stack():
     assert 2 * counted <= LIMIT < 5 * counted
 
 
-def test_the_ladders_students_train_beside_their_teacher():
+@pytest.mark.parametrize("objective", [each for each in Objective if each is not Objective.TEXT])
+def test_the_ladders_students_train_beside_their_teacher(objective):
     """At every effort it is the same step, and the teacher's own is a part of it."""
     of_gpu = [settings for (scale, _), settings in LADDERS.items() if scale == "gpu"]
     settings = of_gpu[-1]
@@ -103,8 +103,7 @@ def test_the_ladders_students_train_beside_their_teacher():
         model.set_attn_implementation(COUNTED)
     batch = tokens(64, settings.shape.positions)
 
-    distilled = partial(Ladder._distilled, SimpleNamespace(teacher=teacher))
-    assert step_bytes(student, batch, distilled) <= LIMIT
+    assert step_bytes(student, batch, partial(distilled, teacher, objective)) <= LIMIT
 
 
 def test_the_whole_healed_model_trains(smollm2):

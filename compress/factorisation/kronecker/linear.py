@@ -186,6 +186,20 @@ class KroneckerLinear(nn.Module):
             self.first = nn.Parameter(fold_scalars(self.first, self.scalars))
             self.scalars = None
 
+    @torch.no_grad()
+    def redraw(self, generator: torch.Generator) -> None:
+        """Draws all factors anew, normal, so that the weight's root mean square stays what it was on average.
+
+        The variance of a weight is k var(A) var(B) where all are independent, so factors have the fourth root of its
+        k-th part as their standard deviation. Scalars go into that share.
+        """
+        squares = self.weight().square().mean() / len(self.first)
+        if self.scalars is not None:
+            squares = squares / self.scalars.square().mean()
+        for factors in (self.first, self.second):
+            drawn = torch.randn(factors.shape, generator=generator, dtype=factors.dtype)
+            factors.copy_(drawn.to(factors.device) * squares.pow(0.25))
+
     @property
     def storage(self) -> Storage:
         """Size of factors, scalars and orders, as they are held."""

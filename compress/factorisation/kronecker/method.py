@@ -39,17 +39,22 @@ class KroneckerFactorisation(Method):
     terms: int = 1
     start: Start = Start.VAN_LOAN
     scalars: bool = False
-    """Trained scalar for every term, 1 at first (Krony-PT, §4.6)."""
+    """Trained scalar for every term (Krony-PT, §4.6)."""
+    scalar: float = 1.0
+    """First value of every scalar; first factors are divided by it, so that the weight at the start is the same."""
 
     def __post_init__(self) -> None:
         if min(self.second) < 1 or self.terms < 1:
             raise ValueError(f"second factors of {self.second} in {self.terms} terms; all must be at least 1")
+        if not (self.scalar > 0 and math.isfinite(self.scalar)):
+            raise ValueError(f"scalars start at {self.scalar}; they must be above 0 and finite")
         if self.start is Start.PRUNED and self.terms != 1:
             raise ValueError(f"the pruning-based initialisation has one term, not {self.terms}; use Start.VAN_LOAN")
 
     def __str__(self) -> str:
         terms = "" if self.terms == 1 else f"-{self.terms}-terms"
-        return f"kronecker-{self.second[0]}x{self.second[1]}{terms}-{self.start.value}{'-scalars' * self.scalars}"
+        scalars = "" if not self.scalars else "-scalars" if self.scalar == 1 else f"-scalars-from-{self.scalar:g}"
+        return f"kronecker-{self.second[0]}x{self.second[1]}{terms}-{self.start.value}{scalars}"
 
     def first(self, layer: nn.Linear) -> tuple[int, int]:
         """Shape of a layer's first factors.
@@ -75,7 +80,9 @@ class KroneckerFactorisation(Method):
             a, b = pruned_factors(weight, (weight.shape[0] // first[0], weight.shape[1] // first[1]))
         else:
             a, b = van_loan(weight, first, self.terms)
-        scalars = torch.ones(self.terms, dtype=weight.dtype, device=weight.device) if self.scalars else None
+        scalars = None
+        if self.scalars:
+            a, scalars = a / self.scalar, weight.new_full((self.terms,), self.scalar)
         return KroneckerLinear(a, b, layer.bias, scalars=scalars, rows=rows, columns=columns)
 
 

@@ -1,6 +1,7 @@
-"""The instruments of Krony-PT at toy size: what qualifies a teacher, what a student is, what intervals count."""
+"""The ladder at toy size: what qualifies a teacher, what a student is, what is trained twice and what is not."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,61 +10,140 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.krony.ladder import Ladder, unsteadiness
+from bench.krony.ladder import Ladder
+from bench.krony.readings import DOUBLINGS, FRACTIONS
+from bench.krony.rungs import STUDENTS
 from bench.krony.settings import LADDERS, LadderSettings
-from bench.krony.students import STUDENTS
+from bench.krony.text import parted
 from bench.verdict.documents import crossed_ratio
+from models.data.text import Document
 from models.data.vocabulary import train_tokenizer
-from models.gpt2 import GPT2Shape, unique_parameters
+from models.gpt2 import GPT2Shape, build, unique_parameters
 from models.training.train import Training
 from tests.bench.sessions import session
 
-SHAPE = GPT2Shape(layers=4, width=24, heads=2, vocabulary=270, positions=16)
+SHAPE = GPT2Shape(layers=4, width=48, heads=2, vocabulary=270, positions=16)
+TRAINING = Training(steps=8, batch=4, learning_rate=1e-3)
+SETTINGS = LadderSettings(SHAPE, 0.05, TRAINING, TRAINING, seeds=(0, 1), documents=4, windows=2, held_out=2)
 
 
 @pytest.fixture
 def ladder(tmp_path, text_file):
-    training = Training(steps=3, batch=4, learning_rate=1e-3)
-    settings = LadderSettings(SHAPE, 0.05, training, training, seeds=(0, 1), documents=4, windows=2)
-    return Ladder(session(tmp_path, text=text_file), settings)
+    return Ladder(session(tmp_path, text=text_file), SETTINGS)
 
 
-@pytest.mark.parametrize("name", STUDENTS)
-def test_every_rung_trains_and_its_seeds_differ(ladder, name):
-    first, second = (ladder.measure(STUDENTS[name], seed) for seed in (0, 1))
-    assert first["after"].shape == (4,) and np.isfinite(first["after"]).all()
-    assert np.array_equal(first["before"], second["before"])
-    assert not np.array_equal(first["after"], second["after"])
-    assert ladder.after(STUDENTS[name]).shape == (2, 4)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, text_file):
+    """A ladder whose students are trained once."""
+    return Ladder(session(tmp_path_factory.mktemp("ladder"), text=text_file), SETTINGS)
 
 
-def test_rungs_have_the_sizes_they_are_named_for(ladder):
-    dense = unique_parameters(ladder.teacher)
+KINDS = ("half", "kngpt2", "tqcompressor", "81M-cosine", "81M-small-batch", "81M-all-random", "4-terms-scalars-from-2")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_rungs_of_every_kind_train_and_their_seeds_differ(trained, name):
+    first, second = (trained.measure(STUDENTS[name], seed) for seed in (0, 1))
+    assert first["scored"].shape == (len(FRACTIONS), 4) and np.isfinite(first["scored"]).all()
+    assert not np.array_equal(first["scored"], second["scored"])
+    assert len(trained.runs(STUDENTS[name])) == 2
+
+
+def test_rungs_have_the_sizes_they_are_named_for(trained):
+    dense = unique_parameters(trained.teacher)
     mlp = 2 * SHAPE.layers * SHAPE.mlp_weights
-    counts = {name: int(ladder.measure(STUDENTS[name])["parameters"][0]) for name in STUDENTS}
-    assert counts["81M"] == dense - mlp + 2 * SHAPE.layers * (24 * 24 + 4)
-    assert counts["95M-pruned"] == counts["95M-van-loan"] == dense - mlp + 2 * SHAPE.layers * (48 * 24 + 2)
+    fresh = partial(build, SHAPE, initial_scale=0.05)
+    counts = {name: unique_parameters(each.of(trained.teacher, 0, fresh)) for name, each in STUDENTS.items()}
+    width = SHAPE.width
+    assert counts["81M"] == dense - mlp + 2 * SHAPE.layers * (width**2 + 4)
+    assert counts["95M-pruned"] == counts["95M-van-loan"] == dense - mlp + 2 * SHAPE.layers * (2 * width**2 + 2)
     assert counts["4-terms-scalars"] == counts["4-terms"] + 2 * SHAPE.layers * 4
-    block = (dense - SHAPE.vocabulary * 24 - SHAPE.positions * 24 - 48) // SHAPE.layers
+    block = (dense - SHAPE.vocabulary * width - SHAPE.positions * width - 2 * width) // SHAPE.layers
     assert counts["half"] == dense - 2 * block
     assert abs(counts["many-small"] - counts["81M"]) < 0.15 * mlp
-    assert ladder.measure(STUDENTS["4-terms-scalars"])["scalars"].shape == (2 * SHAPE.layers * 4,)
+    assert counts["67M"] > counts["MF1-1"] - 0.1 * mlp and counts["MF1-1"] < counts["MF2-1"] < counts["81M"]
+    assert counts["MF2-2"] - counts["MF2-1"] == counts["MF2-3"] - counts["MF2-2"] == counts["4-terms"] - counts["MF2-3"]
 
 
-def test_nothing_scored_is_trained_on(ladder):
-    scored = {document.text for document in ladder.documents[1]}
-    assert len(scored) == 4 and not scored & {document.text for document in ladder.documents[0]}
+def test_students_that_begin_alike_are_trained_once(trained):
+    """Both second phases stand on the same first one, which is that of 81M; they read as many tokens after it."""
+    phases = [trained.measure(STUDENTS[name], 0) for name in ("81M-going-on", "81M-second-phase")]
+    assert phases[0]["tokens"][-1] == phases[1]["tokens"][-1]
+    folders = list(trained.session.folder.glob("training/*"))
+    trained.measure(STUDENTS["81M"], 0)
+    assert list(trained.session.folder.glob("training/*")) == folders
+
+
+def test_a_student_that_is_kept_is_not_trained_again(trained):
+    """What a second process asks for, it takes from the folder."""
+    first = trained.measure(STUDENTS["81M"], 0)
+    again = Ladder(replace_store(trained.session), trained.settings)
+    kept = {path: path.stat().st_mtime_ns for path in trained.session.folder.rglob("step-*/history.json")}
+    second = again.measure(STUDENTS["81M"], 0)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert kept == {path: path.stat().st_mtime_ns for path in trained.session.folder.rglob("step-*/history.json")}
+
+
+def replace_store(given):
+    return replace(given, store=session(given.folder).store)
+
+
+def test_what_is_frozen_stays_and_what_is_random_has_the_weights_scale(trained):
+    fresh = partial(build, SHAPE, initial_scale=0.05)
+    frozen = STUDENTS["81M-frozen-embeddings"].of(trained.teacher, 0, fresh)
+    still = {name for name, parameter in frozen.named_parameters() if not parameter.requires_grad}
+    assert still == {"transformer.wte.weight", "transformer.wpe.weight"}
+    scalars = STUDENTS["4-terms-scalars-frozen-at-4"].of(trained.teacher, 0, fresh)
+    layer = scalars.transformer.h[0].mlp.c_fc
+    assert layer.scalars.tolist() == [4.0] * 4 and not layer.scalars.requires_grad and layer.first.requires_grad
+
+
+def test_random_students_depend_on_the_seed_and_keep_what_they_inherit(trained):
+    fresh = partial(build, SHAPE, initial_scale=0.05)
+    first, second, nothing = (
+        STUDENTS[name].of(trained.teacher, seed, fresh)
+        for name, seed in (("81M-random-factors", 0), ("81M-random-factors", 1), ("81M-all-random", 0))
+    )
+    embedding = trained.teacher.transformer.wte.weight
+    assert torch.equal(first.transformer.wte.weight, embedding)
+    assert not torch.equal(nothing.transformer.wte.weight, embedding)
+    assert not torch.equal(first.transformer.h[0].mlp.c_fc.first, second.transformer.h[0].mlp.c_fc.first)
+
+
+@pytest.mark.parametrize("count", [3, 6, 7, 16])
+def test_no_document_serves_two_parts(count):
+    documents = [Document(str(i), f"text {i}") for i in range(count)]
+    parts = parted(documents, held_out=2, scored=4)
+    texts = [document.text for part in (parts.training, parts.held_out, parts.scored) for document in part]
+    assert sorted(texts) == sorted(document.text for document in documents)
+    assert len(parts.held_out) == 2 and len(parts.scored) == min(4, count - 2)
+
+
+def test_what_was_scored_before_is_held_out_now():
+    """The last documents in the order of their hashes were scored until 0.4.0."""
+    documents = [Document(str(i), f"text {i}") for i in range(16)]
+    before, parts = parted(documents, held_out=0, scored=4), parted(documents, held_out=4, scored=4)
+    assert before.scored == parts.held_out and not {*before.scored} & {*parts.scored}
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_text_of_another_kind_is_scored_where_so_many_are_asked_for(tmp_path, text_file, monkeypatch, count):
+    other = [Document(str(i), f"w{i} w1 w2 " * 200) for i in range(6)]
+    monkeypatch.setattr("bench.krony.ladder.documents_of", lambda path: other if path is None else [])
+    one = session(tmp_path, text=text_file)
+    _ = one.documents
+    ladder = Ladder(one, replace(SETTINGS, elsewhere=count))
+    assert ladder.measure(STUDENTS["half"], 0)["elsewhere"].shape == (len(FRACTIONS), count)
+    assert not {document.text for document in ladder.parts.training} & {document.text for document in other}
 
 
 @pytest.mark.parametrize(("steps", "text", "dropout"), [(2, None, 0.0), (2, 50, 0.0), (5, 50, 0.1), (900, None, 0.1)])
 def test_a_teacher_and_its_rivals_have_the_same_text(tmp_path, text_file, steps, text, dropout):
     """As much as the teacher reads, or the most that is set; dropout serves what is read more than four times."""
     training = Training(steps=steps, batch=4, learning_rate=1e-3)
-    settings = LadderSettings(
-        SHAPE, 0.05, training, training, seeds=(0, 1), documents=4, windows=2, dropout=0.1, text=text
-    )
+    settings = replace(SETTINGS, teacher=training, dropout=0.1, text=text)
     ladder = Ladder(session(tmp_path, text=text_file), settings)
-    length = len(ladder.text[0])
+    length = len(ladder.text.training)
     assert ladder.read == steps * 4 * SHAPE.positions
     assert length == (text or ladder.read) or (steps == 900 and length < ladder.read)
     assert ladder._fresh(SHAPE).config.resid_pdrop == dropout
@@ -73,7 +153,7 @@ def test_a_teacher_and_its_rivals_have_the_same_text(tmp_path, text_file, steps,
 def test_a_text_too_short_for_the_teacher_is_said_before_it_trains(ladder, passes, short):
     training = replace(ladder.settings.teacher, steps=900)
     long = Ladder(ladder.session, replace(ladder.settings, teacher=training, passes=passes))
-    length = len(long.text[0])
+    length = len(long.text.training)
     said = long.shortage
     assert bool(said) == short
     if short:
@@ -98,7 +178,7 @@ def test_an_untrained_teacher_does_not_qualify(ladder):
 def test_a_teacher_qualifies_by_both_ratios(ladder, scratch, ngram, missing):
     spread = np.array([0.0, 0.1, -0.1])
     base = {"teacher": 1 + spread, "scratch": scratch + 1.1 * spread, "ngram": ngram + 1.1 * spread}
-    ladder.measured = lambda *_: base
+    ladder.measured = lambda *_, **_more: base
     doubt = ladder.qualification.doubt
     assert [name for name in ("5-gram", "half-depth") if name in doubt] == missing and bool(doubt) == bool(missing)
 
@@ -108,7 +188,7 @@ def test_teacher_is_kept_between_sessions(tmp_path, text_file, ladder):
     again = Ladder(ladder.session, ladder.settings).teacher
     for a, b in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
-    assert len(list(tmp_path.glob("training/*/step-00000003"))) == 1
+    assert len(list(tmp_path.glob("training/*/step-00000008"))) == 1
 
 
 def test_settings_fit_their_shapes():
@@ -120,6 +200,7 @@ def test_settings_fit_their_shapes():
                 assert 4 * width % p == 0 and width % q == 0 and rung.method.terms <= p * q
         assert ladder.shape.vocabulary.bit_length() - 1 <= 12  # five tokens fit into 63 bits
         assert ladder.student.batch % 4 == 0 and len(ladder.seeds) >= 2
+        assert all(rung.share in DOUBLINGS for rung in STUDENTS.values())
 
 
 @given(st.integers(2, 6), st.integers(2, 8), st.integers(0, 1000))
@@ -158,13 +239,6 @@ def test_crossed_interval_refuses_and_degenerates():
         crossed_ratio(np.zeros((3, 1)), np.zeros((3, 1)))
     with pytest.raises(ValueError, match="diverged"):
         crossed_ratio(np.full((2, 3), np.nan), np.zeros((2, 3)))
-
-
-def test_unsteadiness_ignores_the_slope():
-    rng = np.random.default_rng(0)
-    noise = rng.normal(0, 0.1, 400)
-    assert unsteadiness(noise + np.linspace(5, 3, 400)) == pytest.approx(unsteadiness(noise), rel=1e-9)
-    assert unsteadiness(2 * noise) == pytest.approx(2 * unsteadiness(noise), rel=1e-9)
 
 
 def test_a_tokenizer_writes_every_text_and_refuses_small_ones():

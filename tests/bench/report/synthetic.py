@@ -95,11 +95,30 @@ def students():
             "tokens": 100,
             "perplexity": [12.0 + end, 12.5 + end],
             "untrained": 300.0,
-            "curves": [[end + 1, end], [end + 1.1, end + 0.1]],
+            "objective": "cross-entropy with the text",
+            "fall": [0.008, 0.006, 0.02 - end / 100],
         }
         for name, end in ends.items()
     }
-    return {"students": students}
+    course = {"now": [1.1, 1.0, 1.2], "ahead": [1.2, 1.1, 1.4], "flat": False, "falls": {}}
+    return {"students": students, "course": course}
+
+
+def ladder():
+    """Variants of Krony-PT's ladder on record: two seeds of each student, and what they are held against."""
+    along = np.array([1e5, 1e6, 2e6, 4e6])
+    variants = {}
+    for name, end in {"81M": 3.6, "half": 3.4, "half-distilled": 3.3}.items():
+        for seed in (0, 1):
+            arrays = {"along": along, "held_out": end + 0.01 * seed + np.array([0.9, 0.4, 0.2, 0.0])}
+            variants[f"{name} {seed}"] = of_ladder(f"{name}, seed {seed}", arrays)
+    base = {f"held {name}": np.array([level]) for name, level in (("teacher", 3.2), ("scratch", 3.35), ("ngram", 3.5))}
+    return variants | {"base": of_ladder("base", base)}
+
+
+def of_ladder(label, arrays, effort="thorough"):
+    """A variant of the ladder."""
+    return Variant(label, "ladder", {}, "", [], "", Origin(effort=effort), arrays, label=label)
 
 
 def everything():

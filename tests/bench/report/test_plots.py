@@ -3,16 +3,17 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.report import forest, krony, long_context, seeds, survey
+from bench.report import course, forest, krony, long_context, seeds, survey
 from bench.report.plots import label_points, spread
 from bench.verdict.claims import SMALL_MODELS
-from tests.bench.report.synthetic import curves, evidence, result, scored, students, trained, variant
+from tests.bench.report.synthetic import curves, evidence, ladder, of_ladder, result, scored, students, trained, variant
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=9), st.floats(1, 20))
@@ -93,13 +94,29 @@ def test_every_method_has_a_panel():
     assert sorted(name for members in families.values() for name in members) == sorted(names)
 
 
-def test_a_quantity_of_another_kind_has_an_axis_of_its_own():
-    groups = krony.by_objective(students()["students"])
-    assert [list(members) for members in groups.values()] == [["half", "81M"], ["half-distilled"]]
-    _, figures = krony.extras(evidence(result("KP4-x", details=students())))
-    drawn = [axes for axes in figures[krony.CURVES].get_axes() if axes.lines]
-    limits = {axes.get_title().split()[0]: axes.get_ylim() for axes in drawn}
-    assert limits["half"] == limits["81M"] != limits["half-distilled"]
+def test_every_student_is_drawn_with_what_it_is_held_against():
+    record = evidence(result("KP4-x", details=students()), variants=ladder())
+    _, figures = krony.extras(record)
+    (axes,) = figures[course.CURVES].get_axes()
+    drawn = [text.get_text() for text in axes.texts]
+    assert axes.get_title(loc="left") == "KP4" and axes.get_xscale() == "log"
+    for name in ("81M 3.6", "half 3.4", "half-distilled 3.3", "teacher", "5-gram model", "half depth, from scratch"):
+        assert any(text.startswith(name) for text in drawn), name
+    low, high = axes.get_ylim()
+    assert low < 3.2 and high > 3.6
+
+
+def test_a_course_has_all_seeds_of_the_highest_effort():
+    quick = of_ladder("81M, seed 2", {"along": np.array([1.0]), "held_out": np.array([9.0])}, effort="quick")
+    courses = course.courses_of(evidence(variants=ladder() | {"quick": quick}))
+    assert {name: each.losses.shape for name, each in courses.items()}["81M"] == (2, 4)
+
+
+def test_slopes_and_where_ratios_lead_are_on_the_page():
+    parts, _ = krony.extras(evidence(result("KP4-x", details=students()), variants=ladder()))
+    page = "\n".join(parts)
+    assert "0.80 % [0.60, 1.00]" in page
+    assert "1.100 [1.000, 1.200]" in page and "1.200 [1.100, 1.400]" in page
 
 
 def test_the_front_holds_what_nothing_smaller_beats():

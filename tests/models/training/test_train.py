@@ -148,3 +148,33 @@ def test_a_dataset_on_disk_gives_the_same_run(windows, tmp_path):
     a = train(first, windows, training, watch=lambda *_: None)
     b = train(second, stored, training, watch=lambda *_: None)
     assert a.losses == b.losses
+
+
+def test_a_rate_of_its_own_moves_a_parameter_by_so_much_more(windows):
+    """Adam's first step is the rate, whatever the gradient."""
+    start = model()
+    moved = {}
+    for rates in ({}, {"bias": 4.0}):
+        network = model()
+        train(network, windows, Training(1, 2, 1e-3, weight_decay=0.0), watch=lambda *_: None, rates=rates)
+        pairs = zip(start.named_parameters(), network.parameters(), strict=True)
+        moved[len(rates)] = {name: (after - before).abs().max().item() for (name, before), after in pairs}
+    for name, far in moved[1].items():
+        assert far == pytest.approx((4 if name.endswith("bias") else 1) * moved[0][name], rel=1e-3, abs=1e-7)
+    assert any(moved[1][name] > 3e-3 for name in moved[1] if name.endswith("bias"))
+
+
+def test_a_run_with_rates_of_its_own_resumes_bit_for_bit(tmp_path, windows):
+    training, rates = Training(6, 2, 1e-3), {"bias": 4.0}
+    whole, cut = model(), model()
+    losses = train(whole, windows, training, watch=lambda *_: None, rates=rates).losses
+    steps = itertools.count(1)
+
+    def stop(*_):
+        if next(steps) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(cut, windows, training, folder=tmp_path, save_every=2, watch=stop, rates=rates)
+    again = train(model(), windows, training, folder=tmp_path, save_every=2, watch=lambda *_: None, rates=rates)
+    assert again.losses == losses

@@ -59,3 +59,30 @@ def test_layer_says_its_size_and_refuses_odd_factors():
     torch.testing.assert_close(layer.dense()(torch.eye(12).double()), layer(torch.eye(12).double()))
     with pytest.raises(ValueError, match="terms, rows, columns"):
         KroneckerLinear(random(6, 4), random(2, 2, 3), None)
+
+
+@pytest.mark.parametrize(("terms", "scalar"), [(1, None), (4, None), (4, 2.0)])
+def test_factors_drawn_anew_keep_the_weights_root_mean_square(terms, scalar):
+    first, second = random(terms, 40, 30, seed=0).float(), random(terms, 6, 5, seed=1).float()
+    scalars = None if scalar is None else torch.full((terms,), scalar)
+    layer = KroneckerLinear(0.1 * first, second, None, scalars=scalars)
+    before = layer.weight().detach().square().mean().sqrt()
+    after = torch.stack([drawn_again(layer, before, seed) for seed in range(30)])
+    assert float(after.square().mean().sqrt()) == pytest.approx(float(before), rel=0.1)
+
+
+def drawn_again(layer, rms, seed):
+    """Root mean square after a draw from a layer of that root mean square."""
+    with torch.no_grad():
+        layer.first.mul_(rms / layer.weight().square().mean().sqrt())
+    layer.redraw(torch.Generator().manual_seed(seed))
+    return layer.weight().detach().square().mean().sqrt()
+
+
+def test_factors_drawn_anew_depend_on_the_generator_alone():
+    layers = [KroneckerLinear(random(2, 3, 4, seed=0), random(2, 5, 6, seed=1), None) for _ in range(2)]
+    for layer in layers:
+        layer.redraw(torch.Generator().manual_seed(7))
+    assert torch.equal(layers[0].first, layers[1].first)
+    layers[0].redraw(torch.Generator().manual_seed(8))
+    assert not torch.equal(layers[0].first, layers[1].first)

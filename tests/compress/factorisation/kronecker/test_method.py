@@ -118,3 +118,22 @@ def test_refusals(model):
         KroneckerFactorisation((2, 1), terms=3)(layer)
     with pytest.raises(ValueError, match="at least 1"):
         KroneckerFactorisation((0, 1))
+
+
+@pytest.mark.parametrize("start", [Start.VAN_LOAN, Start.PRUNED])
+def test_scalars_start_anywhere_and_the_weight_is_the_same(model, start):
+    layer = find_blocks(model)[0].mlp.c_fc
+    plain, scaled = (KroneckerFactorisation((2, 1), start=start, scalars=True, scalar=s)(layer) for s in (1.0, 8.0))
+    assert scaled.scalars.tolist() == [8.0]
+    torch.testing.assert_close(scaled.weight(), plain.weight())
+
+
+@pytest.mark.parametrize("scalar", [0.0, -1.0, math.inf, math.nan])
+def test_scalars_start_above_zero(scalar):
+    with pytest.raises(ValueError, match="above 0 and finite"):
+        KroneckerFactorisation((2, 1), scalars=True, scalar=scalar)
+
+
+def test_scalars_of_other_starts_have_other_names():
+    names = {str(KroneckerFactorisation((2, 1), scalars=True, scalar=s)) for s in (1.0, 2.0, 4.0)}
+    assert len(names) == 3
