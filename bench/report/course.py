@@ -1,4 +1,4 @@
-"""How students of Krony-PT's ladder come along: loss against tokens, who is flat, and where ratios lead."""
+"""Loss against tokens of the students on Krony-PT's ladder, which of them are flat, and where their ratios lead."""
 
 from __future__ import annotations
 
