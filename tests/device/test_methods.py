@@ -19,7 +19,7 @@ from compress.pruning.wanda import WandaPruning
 from compress.quantization.awq import AWQ
 from compress.quantization.column_rounding import Ranges
 from compress.quantization.first_values import FirstValuesDense
-from compress.quantization.float_grid import FP4, FP8_E4M3, FloatRounding
+from compress.quantization.float_grid import FP4, FP8_E4M3, FloatActivations, FloatRounding
 from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup, PerRow
 from compress.quantization.int8 import LLMInt8, SmoothQuant
@@ -44,7 +44,8 @@ METHODS = {
     RoundToNearest(4, PerRow(), symmetric=True, activation_bits=8): FEW,
     **{RoundToNearest(3, GROUPS, protect=Protection(0.1, keep)): FEW for keep in Keep},
     FloatRounding(FP4, GROUPS): FEW,
-    FloatRounding(FP8_E4M3, PerRow(), activations=FP8_E4M3): FEW,
+    FloatRounding(FP8_E4M3, PerRow()): FEW,
+    FloatActivations(RoundToNearest(4, GROUPS), FP8_E4M3): FEW,
     LLMInt8(): FEW,
     SmoothQuant(): FEW,
     AWQ(3, GROUPS): SEARCHED,
