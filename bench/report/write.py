@@ -20,6 +20,7 @@ from bench.report import (
     revisions,
     small_models,
     survey,
+    written,
 )
 from bench.report.pages import PAGES, View
 from bench.report.plots import png
@@ -82,6 +83,8 @@ def rendered(view: View, name: str) -> dict[str, bytes]:
     figures |= checkpoint.figures(view.evidence)
     links = {page.removesuffix(".md"): page for page in texts}
     texts = {"README.md": pages.overview(view, name, links), **texts}
+    if content := written.checkpoint_json(view.evidence):
+        texts[written.FILE] = content
     return {page: _encoded(text) for page, text in texts.items()} | {
         plot: png(drawn) for plot, drawn in figures.items()
     }
