@@ -51,10 +51,12 @@ class Judged:
         losses = (self.tokens[name].mean(1) for name in ("loss", "dense_loss"))
         means = {KL: self.tokens["kl"], REVERSE_KL: self.tokens["reverse_kl"], TOP1: self.tokens["agreement"]}
         means[CHANGE] = self.change
-        found = {RATIO: difference_ratio(*losses)} | {name: mean(values.mean(1)) for name, values in means.items()}
-        share = found[TOP1]
-        found[TOP1] = Interval(share.value, max(share.low, 0.0), min(share.high, 1.0))  # Student's goes on
-        return found
+        found = {name: mean(values.mean(1)) for name, values in means.items()}
+        # Student's interval of a few documents goes beyond what a divergence or a share can be.
+        kept = {name: Interval(x.value, max(x.low, 0.0), x.high) for name, x in found.items() if name != CHANGE}
+        share = kept[TOP1]
+        kept[TOP1] = Interval(share.value, share.low, min(share.high, 1.0))
+        return {RATIO: difference_ratio(*losses), **kept, CHANGE: found[CHANGE]}
 
     def by_position(self, name: str = "kl") -> Array:
         """Means over each document's buckets of positions, `[documents, buckets]`."""

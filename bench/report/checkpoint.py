@@ -35,7 +35,7 @@ def figures(evidence: Evidence) -> dict[str, Figure]:
     """Comparison, KL along the window and departures by block, where there are such."""
     sheets = [sheet for sheet in sheets_of(evidence) if not sheet.refused]
     along = {s.label: _curve(s.details) for s in sheets}
-    blocks = {s.label: dict(enumerate(s.details.get("blocks") or (), 1)) for s in sheets}
+    blocks = {s.label: dict(enumerate(s.details.get("blocks") or ())) for s in sheets}
     drawn = comparison.figures(evidence)
     if lines := {label: curve for label, curve in along.items() if len(curve) > 1}:
         drawn[ALONG] = _lines(lines, "position, to the end of the bucket", "KL compressed‖dense, nats a token", True)
@@ -52,13 +52,15 @@ def _lines(curves: Mapping[str, Mapping[int, float]], x: str, y: str, doubling: 
             axes.plot(list(curve), list(curve.values()), marker="o", markersize=3, color=colour)
             ends.append((max(curve), curve[max(curve)], label, colour))
         ticks = sorted({place for curve in curves.values() for place in curve})
-        if doubling:
-            tokens_axis(axes, ticks)
         if all(value is not None and value > 0 for curve in curves.values() for value in curve.values()):
             axes.set_yscale("log")
             plain_log(axes, "y", [m * 10.0**power for power in range(-7, 5) for m in (1, 2, 5)])
-        room = (ticks[-1] / ticks[0]) ** 0.4 if doubling else 1.35
-        axes.set_xlim(ticks[0] * 0.93, ticks[-1] * room)
+        if doubling:
+            tokens_axis(axes, ticks)
+            axes.set_xlim(ticks[0] * 0.93, ticks[-1] * (ticks[-1] / ticks[0]) ** 0.4)
+        else:
+            axes.set_xticks(ticks[:: max(1, len(ticks) // 8)])
+            axes.set_xlim(-0.3, ticks[-1] * 1.35)
         axes.set(xlabel=x, ylabel=y)
         drawn.draw_without_rendering()
         label_ends(axes, ends)

@@ -16,8 +16,8 @@ from bench.verdict.wording import CLEARED
 
 PLOT = "checkpoint-quality.png"
 COLOURS = dict(zip(CLEARED.values(), (GREEN, VERMILLION, BLUE), strict=True))
-LEAST = 1e-7
-"""KL that is drawn for less, such as an identical checkpoint's."""
+LEAST, FOOT = 1e-7, 3.0
+"""KL that is drawn for less, such as an identical checkpoint's; how far below the least estimate the axis goes."""
 HEADERS = ["checkpoint", "against the thresholds", "in plain words", "perplexity ratio", "KL", "same top token", "MB"]
 
 
@@ -95,9 +95,10 @@ def figures(evidence: Evidence) -> dict[str, Figure]:
         figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
         axes = figure.subplots()
         points = [((sheet.size(ON_DISK) or 0) / 1e6, max(sheet.measures["kl"].value, LEAST)) for sheet in drawn]
+        low = min(y for _, y in points) / FOOT
         for (x, y), sheet in zip(points, drawn, strict=True):
             kl = sheet.measures["kl"]
-            ends = [[max(y - max(kl.low, LEAST), 0)], [max(kl.high - y, 0)]]
+            ends = [[max(y - max(kl.low, low), 0)], [max(kl.high - y, 0)]]
             colour = COLOURS.get(sheet.outcome, GREY)
             axes.errorbar([x], [y], yerr=ends, fmt="o", color=colour, markersize=4.5, elinewidth=1, zorder=3)
         best = front(points)
@@ -110,7 +111,7 @@ def figures(evidence: Evidence) -> dict[str, Figure]:
         axes.margins(0.12)
         plain_log(axes, "x", [m * 10.0**power for power in range(-4, 7) for m in (1, 2, 5)])
         plain_log(axes, "y", [10.0**power for power in range(-7, 4)])
-        axes.legend(frameon=False, fontsize=8, loc="upper right")
+        figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=4)
         figure.draw_without_rendering()
         label_points(axes, [(x, y, sheet.label, BLACK) for (x, y), sheet in zip(points, drawn, strict=True)])
     return {PLOT: figure}

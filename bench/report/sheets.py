@@ -76,7 +76,7 @@ class Sheet:
             return self.refused
         settings = self.details.get("settings") or {}
         said = [f"{name} is {own} and the dense model's {dense}" for name, (dense, own) in settings.items()]
-        return "; ".join([self.grade.reason, *said[:3]])
+        return "; ".join([*said[:3], self.grade.reason])
 
     def size(self, place: str) -> int | None:
         """Bytes on disk or in memory; None where they are not known."""

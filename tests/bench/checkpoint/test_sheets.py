@@ -91,7 +91,7 @@ def test_the_sheet_names_sizes_words_and_the_worst_tokens(judged, made):
     assert packed["sizes"]["bytes on disk"] == weight_bytes(str(made / "packed"))
     assert packed["grade"].startswith("as good as") and len(packed["worst"]) == 10
     assert [token["kl"] for token in packed["worst"]] == sorted((t["kl"] for t in packed["worst"]), reverse=True)
-    page = (judged[1] / "checkpoint.md").read_text()
+    page = (judged[1] / "README.md").read_text()
     for said in ("99.9 % percentile of KL", "bytes on disk", "Tokens whose predictions differ most", "not opened"):
         assert said in page
 
