@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+RANGES = {"max_ratio": (1.0, math.inf), "max_kl": (0.0, math.inf), "min_top1": (0.0, 1.0), "max_drop": (0.0, 1.0)}
+"""Thresholds by option, each above the first number and at most the second."""
+
 
 def given(config: pytest.Config) -> list[str]:
     """Checkpoints that `--compressed` names, patterns replaced by what they match, each once.
@@ -31,7 +34,7 @@ def check_thresholds(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: one of them, with the numbers that it takes.
     """
-    for name, low, high in (("max_ratio", 1.0, math.inf), ("max_kl", 0.0, math.inf), ("min_top1", 0.0, 1.0)):
+    for name, (low, high) in RANGES.items():
         value, option = config.getoption(name), f"--{name.replace('_', '-')}"
         if value is None:
             continue
@@ -40,6 +43,9 @@ def check_thresholds(config: pytest.Config) -> None:
             raise pytest.UsageError(f"{option} is {value:g}; give a number above {low:g}{most}")
         if not config.getoption("compressed"):
             raise pytest.UsageError(f"{option} is for checkpoints; give them with --compressed")
+    for name in ("tasks", "protocols"):
+        if config.getoption(name) and not config.getoption("compressed"):
+            raise pytest.UsageError(f"--{name} is for checkpoints; give them with --compressed")
 
 
 def checkpoints_of(paths: Sequence[str]) -> dict[str, str]:

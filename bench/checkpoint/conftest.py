@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.checkpoint.judge import Checkpoint, Dense
+from bench.checkpoint.dense import Dense
+from bench.checkpoint.judge import Checkpoint
 from bench.checkpoint.settings import at
 from bench.fixtures import once
 from bench.given import checkpoints_of, given

@@ -5,24 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.checkpoint.blocks import BlockStates, block_states, departures
+from bench.checkpoint.blocks import departures
 from bench.checkpoint.configurations import differing
+from bench.checkpoint.dense import Dense, held_bytes
 from bench.checkpoint.judged import Judged, edges
-from bench.checkpoint.protocols import protocol_lines, scores
+from bench.checkpoint.protocols import scores
 from bench.checkpoint.settings import CheckpointSettings
-from bench.checkpoint.windows import first_windows
+from bench.checkpoint.tasks import task_scores
 from bench.measure.divergence import NAMES
 from bench.measure.instrument import Instrument
 from bench.measure.perplexity import Perplexity
-from bench.measure.session import Session
 from bench.measure.whole_windows import WholeWindows
 from bench.verdict.evidence import Arrays, Origin
 from models.errors import InputError
@@ -52,58 +52,6 @@ def check_same_tokens(dense: Decoder, compressed: Decoder) -> None:
     outputs = [decoder.head.weight.shape[0] for decoder in (dense, compressed)]
     if outputs[0] != outputs[1]:
         raise InputError(f"{dense.name} predicts {outputs[0]:,} tokens and {compressed.name} {outputs[1]:,}")
-
-
-def held_bytes(model: nn.Module) -> int:
-    """Bytes of memory that a model's parameters and buffers take; tied ones count once."""
-    tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-
-
-class Dense:
-    """The dense model's side, which every checkpoint is held against: it goes over the windows once."""
-
-    def __init__(self, session: Session, settings: CheckpointSettings) -> None:
-        self.session, self.settings = session, settings
-
-    @property
-    def decoder(self) -> Decoder:
-        """The dense model."""
-        return self.session.decoder
-
-    @cached_property
-    def windows(self) -> WholeWindows:
-        """Scored windows, one document at a time, at most as long as the dense model reads."""
-        length = min(self.settings.tokens, self.decoder.longest_context)
-        documents = self.session.documents
-        return WholeWindows(first_windows(documents, self.decoder.tokenizer, length, self.settings.documents))
-
-    @cached_property
-    def states(self) -> Tensor:
-        """Final hidden states at every scored position, `[documents, tokens - 1, width]`."""
-        with self.session.progress.variant("dense", self.windows.tokens.numel()) as advance:
-            return self.windows.states(self.decoder.hidden, advance)
-
-    @cached_property
-    def at_blocks(self) -> BlockStates:
-        """States at the blocks, on the beginnings of the first windows."""
-        tokens = self.windows.tokens[:2, : max(2, self.settings.layer_tokens // 2)]
-        return block_states(self.decoder, tokens)
-
-    @cached_property
-    def sizes(self) -> tuple[int, int]:
-        """Bytes on disk and in memory."""
-        return weight_bytes(self.decoder.name), held_bytes(self.decoder.model)
-
-    @cached_property
-    def lines(self) -> list[str]:
-        """Lines that every protocol of perplexity reads."""
-        return protocol_lines(self.session, self.settings.protocol_tokens)
-
-    @cached_property
-    def under(self) -> dict[str, Perplexity | str]:
-        """Perplexity by protocol, or why there is none."""
-        return scores(self.decoder, self.lines)
 
 
 class Checkpoint(Instrument):
@@ -148,6 +96,21 @@ class Checkpoint(Instrument):
     def departures(self) -> list[float] | None:
         """Departure of each block; None where they do not match the dense model's one by one."""
         return self.arrays[BLOCKS].tolist() if BLOCKS in self.arrays else None
+
+    def on_tasks(self, names: Sequence[str]) -> Arrays:
+        """Score of every example by task, `[examples]`."""
+        return self.measured(f"{self.path} {self.sha256}, tasks {', '.join(names)}", partial(self._tasks, names))
+
+    @cached_property
+    def reference(self) -> Checkpoint:
+        """Dense model as if it were a checkpoint: its scores on tasks are kept as a checkpoint's are."""
+        return Checkpoint(self.session, self.settings, self.dense, self.session.settings.model)
+
+    def _tasks(self, names: Sequence[str]) -> Arrays:
+        settings = self.session.settings
+        decoder = self.dense.decoder if self.path == settings.model else self.session.loaded(self.path)
+        with self.session.progress.variant(f"{Path(self.path).name}, tasks", 1):
+            return task_scores(decoder, names, folder=settings.data_dir, limit=self.settings.task_examples)
 
     @cached_property
     def under(self) -> dict[str, Perplexity | str]:

@@ -16,16 +16,18 @@ class CheckpointSettings:
     """Tokens on which blocks are compared one by one."""
     protocol_tokens: int | None
     """Tokens that are scored under each protocol of perplexity, where that is asked for; None for all."""
+    task_examples: int | None
+    """Examples of each task of lm-evaluation-harness, where that is asked for; None for all."""
 
 
 SETTINGS = {
-    ("embedded", "quick"): CheckpointSettings(3, 128, 64, 4200),
+    ("embedded", "quick"): CheckpointSettings(3, 128, 64, 4200, 20),
     # Twelve documents are the fewest that are resampled; with fewer, Student's t is wider.
-    ("embedded", "normal"): CheckpointSettings(12, 512, 128, 8400),
-    ("embedded", "thorough"): CheckpointSettings(32, 2048, 256, 33_000),
-    ("gpu", "quick"): CheckpointSettings(12, 512, 128, 33_000),
-    ("gpu", "normal"): CheckpointSettings(32, 2048, 256, None),
-    ("gpu", "thorough"): CheckpointSettings(64, 4096, 512, None),
+    ("embedded", "normal"): CheckpointSettings(12, 512, 128, 8400, 500),
+    ("embedded", "thorough"): CheckpointSettings(32, 2048, 256, 33_000, None),
+    ("gpu", "quick"): CheckpointSettings(12, 512, 128, 33_000, 500),
+    ("gpu", "normal"): CheckpointSettings(32, 2048, 256, None, None),
+    ("gpu", "thorough"): CheckpointSettings(64, 4096, 512, None, None),
 }
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.checkpoint.judge import check_same_tokens, held_bytes
+from bench.checkpoint.dense import held_bytes
+from bench.checkpoint.judge import check_same_tokens
 from bench.checkpoint.judged import TOP1, UNUSABLE, Judged, edges
 from bench.measure.divergence import compare
 from models.errors import InputError
