@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.measure.harness import can_read
 from bench.verdict.documents import Array
 from models.errors import InputError
 from models.load import Decoder
@@ -36,15 +39,19 @@ def task_scores(
     from lm_eval.models.huggingface import HFLM  # noqa: PLC0415
     from lm_eval.tasks import TaskManager  # noqa: PLC0415
 
+    if not can_read(decoder.tokenizer):
+        raise InputError(
+            f"lm-eval starts texts from a BOS or EOS token, and {decoder.name} has neither; leave --tasks out"
+        )
     manager: Any = TaskManager()
     _check_names(names, manager.all_tasks)
     wrapper: Any = HFLM  # its parameters are hidden from type checkers by a decorator
     model = wrapper(pretrained=decoder.model, tokenizer=decoder.tokenizer, batch_size=batch)
-    tasks: list[Any] = [_task(name, folder) for name in names]
+    options: dict[str, Any] = {"limit": limit, "bootstrap_iters": 0, "log_samples": True}
     try:
-        found: Any = evaluator.simple_evaluate(
-            model=model, tasks=tasks, task_manager=manager, limit=limit, bootstrap_iters=0, log_samples=True
-        )
+        with tempfile.TemporaryDirectory() as place:
+            tasks: list[Any] = [_task(name, manager.task_index, folder, Path(place)) for name in names]
+            found: Any = evaluator.simple_evaluate(model=model, tasks=tasks, task_manager=manager, **options)
     except (OSError, ValueError, KeyError, ConnectionError) as error:
         where = f"put NAME.jsonl of each task into --data-dir={folder}" if folder else "give --data-dir with NAME.jsonl"
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -59,13 +66,16 @@ def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
             raise InputError(f"--tasks names {name!r}, which lm-evaluation-harness does not have; the nearest: {near}")
 
 
-def _task(name: str, folder: Path | None) -> str | dict[str, Any]:
-    """Task by its name, or with examples of a file in the place of the hub's."""
+def _task(name: str, index: Any, folder: Path | None, place: Path) -> str:
+    """Task by its name, or by a file that takes its examples from `folder` and all else from the harness's own."""
     path = folder and folder / f"{name}.jsonl"
     if path is None or not path.is_file():
         return name
-    files = {split: str(path) for split in ("train", "validation", "test")}
-    return {"task": name, "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
+    files = dict.fromkeys(("train", "validation", "test"), str(path.absolute()))
+    changed = {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
+    written = place / f"{name}.yaml"  # JSON is YAML
+    written.write_text(json.dumps({"include": str(index[name].yaml_path), "task": name, **changed}), encoding="utf-8")
+    return str(written)
 
 
 def _scores(name: str, samples: dict[str, list[dict[str, Any]]]) -> Array:
