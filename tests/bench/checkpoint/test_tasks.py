@@ -34,7 +34,7 @@ def test_every_example_has_a_score_and_a_limit_takes_the_first(decoder, folder):
 
 
 def test_what_the_harness_does_not_have_is_named_with_what_it_has(decoder):
-    with pytest.raises(InputError, match="'lambada_opnai', which .* the nearest: lambada_openai"):
+    with pytest.raises(InputError, match=r"'lambada_opnai', which .* the nearest: lambada_openai"):
         task_scores(decoder, ["lambada_opnai"], folder=None, limit=1)
 
 
