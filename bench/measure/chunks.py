@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from models.data.text import Corpus
+
+NAMED = re.compile(r", documents (\d+) to (\d+)$")
 
 
 class SomeDocuments:
@@ -43,3 +46,12 @@ def sizes_within(looks: Sequence[int], documents: int) -> tuple[int, ...]:
 def chunks_between(sizes: Sequence[int]) -> list[range]:
     """Places of the documents that each look adds."""
     return [range(start, stop) for start, stop in zip((0, *sizes), sizes, strict=False)]
+
+
+def share_of(variant: str, documents: int | None) -> float:
+    """Share of all documents that a variant was measured on, by its name; 1 for one that no chunk names."""
+    named = NAMED.search(variant)
+    if named is None or not documents:
+        return 1.0
+    first, last = map(int, named.groups())
+    return (last - first + 1) / documents
