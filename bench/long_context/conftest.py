@@ -6,7 +6,7 @@ import pytest
 
 from bench.fixtures import once
 from bench.long_context.lab import LongContext
-from bench.long_context.looks import long_context_of
+from bench.long_context.looks import long_context_of, sizes_of
 from bench.measure.session import Session
 from bench.measure.store import NotOnRecord
 from models.errors import InputError
@@ -16,7 +16,8 @@ from models.errors import InputError
 def long_context(request: pytest.FixtureRequest, session: Session) -> LongContext:
     """Variants of the session's model under growing contexts."""
     try:
-        made: LongContext = once(request, ("long context", id(session)), lambda: long_context_of(session))
+        sizes = sizes_of(session)
+        made: LongContext = once(request, ("long context", id(session)), lambda: long_context_of(session, sizes))
         if session.store.write is not None:
             _ = made.windows
     except InputError as error:

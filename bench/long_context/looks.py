@@ -100,14 +100,22 @@ def _summed(parts: Sequence[dict[str, float]]) -> dict[str, float]:
     return parts[0] | {"seconds": seconds, "peak_bytes": peak}
 
 
-def long_context_of(session: Any) -> LongContext:
-    """Instrument of a session: all documents at once, or in the looks of its settings."""
-    whole = LongContext(session)
-    if len(session.settings.looks) < 2:
-        return whole
-    counted = whole.measured("scored documents", partial(_counted, session))
-    sizes = sizes_within(session.settings.looks, int(counted["documents"]))
+def long_context_of(session: Any, sizes: Sequence[int]) -> LongContext:
+    """Instrument of a session: all documents at once, or so many at each look."""
+    if len(sizes) < 2:
+        return LongContext(session)
     return FirstDocuments(session, [Chunk(SomeDocuments(session, places)) for places in chunks_between(sizes)])
+
+
+def sizes_of(session: Any) -> tuple[int, ...]:
+    """Documents at each look of a session; none where its settings have one look.
+
+    How many documents the text has for them is on record like a variant, so that rows are derived without the text.
+    """
+    if len(session.settings.looks) < 2:
+        return ()
+    counted = LongContext(session).measured("scored documents", partial(_counted, session))
+    return sizes_within(session.settings.looks, int(counted["documents"]))
 
 
 def _counted(session: Any) -> Arrays:
@@ -116,7 +124,7 @@ def _counted(session: Any) -> Arrays:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a row came to, at the look that was its last."""
+    """Interval of a row at the look that was its last."""
 
     lab: LongContext
     """Instrument on the documents of that look."""

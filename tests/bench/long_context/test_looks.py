@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from bench.long_context.lab import TAIL, LongContext
-from bench.long_context.looks import first_look, joined, long_context_of, look
+from bench.long_context.looks import first_look, joined, long_context_of, look, sizes_of
 from bench.measure.chunks import chunks_between, sizes_within
 from bench.measure.store import Store
 from bench.verdict.documents import LEVEL, Interval
+from bench.verdict.evidence import Origin
 from bench.verdict.regions import Region
 from compress.pruning.random import RandomPruning
 from compress.pruning.wanda import WandaPruning
@@ -45,7 +46,7 @@ def made(tmp_path, gpt2_folder, text_file):
 
 @pytest.mark.parametrize("method", [TAIL, WandaPruning(0.5), RandomPruning(0.1)], ids=str)
 def test_chunks_together_are_the_whole(made, method):
-    parts, whole = long_context_of(made()).measure(method), LongContext(made()).measure(method)
+    parts, whole = in_looks(made()).measure(method), LongContext(made()).measure(method)
     for name, values in whole.means.items():
         np.testing.assert_allclose(parts.means[name], values, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(parts.resolved, whole.resolved, rtol=1e-4, atol=1e-6)
@@ -56,7 +57,7 @@ def test_chunks_together_are_the_whole(made, method):
 
 
 def test_controls_of_chunks_together_are_those_of_the_whole(made):
-    parts, whole = long_context_of(made()), LongContext(made())
+    parts, whole = in_looks(made()), LongContext(made())
     np.testing.assert_allclose(parts.forgetting(), whole.forgetting(), rtol=1e-4, atol=1e-6)
     assert parts.no_context() == whole.no_context()
     for attention in ("model", "diffuse"):
@@ -66,7 +67,7 @@ def test_controls_of_chunks_together_are_those_of_the_whole(made):
 
 def test_a_later_look_reads_only_the_documents_that_it_adds(made):
     own = made()
-    lab = long_context_of(own)
+    lab = in_looks(own)
     tokens = lab.windows.token_count // 7
     for documents in LOOKS:
         assert len(lab.first(documents).measure(TAIL).kl) == documents
@@ -77,7 +78,7 @@ def test_a_later_look_reads_only_the_documents_that_it_adds(made):
 
 def test_calibration_is_the_same_at_every_look_and_never_scored_at_the_last(made):
     own = made()
-    chunks = [lab.session for lab in map(long_context_of(own).first, LOOKS)]
+    chunks = [lab.session for lab in map(in_looks(own).first, LOOKS)]
     scored = {tuple(document.tolist()) for document in own.corpus.scored}
     assert len(scored) == 7
     assert all(chunk.calibration is own.calibration for chunk in chunks)
@@ -86,11 +87,16 @@ def test_calibration_is_the_same_at_every_look_and_never_scored_at_the_last(made
 
 def test_one_look_is_the_instrument_as_it_was(made):
     for looks in ((), (7,)):
-        lab = long_context_of(made(looks))
+        lab = in_looks(made(looks))
         assert type(lab) is LongContext and not lab.looks
         assert first_look(lab) is lab
         seen = look(lab, AROUND_ONE, lambda _lab, *, resamples, level: Interval(level, 0.9, resamples))
         assert (seen.interval.value, seen.interval.high, seen.origin, seen.details) == (LEVEL, 500, lab, {})
+
+
+def in_looks(own):
+    """The instrument of a session, as the fixture makes it."""
+    return long_context_of(own, sizes_of(own))
 
 
 def of_width(**widths):
@@ -109,32 +115,33 @@ def of_width(**widths):
 )
 def test_looks_end_with_the_first_that_decides(made, widths, documents):
     own = made()
-    lab = long_context_of(own)
+    lab = in_looks(own)
     seen = look(lab, AROUND_ONE, of_width(**widths))
     origin = seen.origin
+    assert isinstance(origin, Origin)
     assert seen.lab.looks[-1] == origin.documents == documents and seen.level > LEVEL
     assert origin.tokens == seen.lab.windows.token_count == own.progress.read["dense"]
     assert seen.looks.endswith(f"look {LOOKS.index(documents) + 1} of 3")
 
 
 def test_an_instrument_that_may_not_judge_gets_one_look_at_the_usual_level(made):
-    seen = look(long_context_of(made()), AROUND_ONE, of_width(at_2=0.2), once=True)
+    seen = look(in_looks(made()), AROUND_ONE, of_width(at_2=0.2), once=True)
     assert (seen.lab.looks, seen.level, seen.looks) == ((2,), LEVEL, "1 look at 2 documents")
 
 
 def test_a_record_of_looks_is_derived_again_without_a_model(made, tmp_path):
     own, kept = made(), []
     own.store.write = kept.append
-    lab = long_context_of(own)
+    lab = in_looks(own)
     lab.measure(TAIL)
     reads = replace(made(), store=Store({variant.key: variant for variant in kept}), settings=own.settings)
-    again = long_context_of(reads)
+    again = in_looks(reads)
     np.testing.assert_array_equal(again.measure(TAIL).kl, lab.measure(TAIL).kl)
     assert again.looks == LOOKS and "decoder" not in vars(reads)
 
 
 def test_simulated_experiments_are_made_of_all_documents(made):
-    rate, _ = long_context_of(made()).rate("it", 1.0, AROUND_ONE, 5)
+    rate, _ = in_looks(made()).rate("it", 1.0, AROUND_ONE, 5)
     whole, _ = LongContext(made()).rate("it", 1.0, AROUND_ONE, 5)
     assert rate == whole
 
@@ -148,7 +155,7 @@ def test_looks_fit_a_text_with_fewer_documents(documents, sizes):
 
 
 def test_a_text_with_few_documents_has_fewer_looks(made):
-    lab = long_context_of(made((2, 4, 40), documents=40, calibration_sequences=1))
+    lab = in_looks(made((2, 4, 40), documents=40, calibration_sequences=1))
     assert lab.looks[:2] == (2, 4) and lab.looks[-1] == len(lab.session.corpus.scored) < 40
 
 
