@@ -141,9 +141,14 @@ def _contexts(asked: str) -> tuple[int, ...]:
 
 
 def _own(chosen: Settings) -> bool:
-    """Test for a model, a text or a checkpoint that the user brought."""
+    """Test for a model that the user brought."""
     known = (EMBEDDED, PAPER_MODEL, PAPER_GPT2, PAPER_OPT)
-    return chosen.model not in known or chosen.text is not None
+    return chosen.model not in known
+
+
+def _named(scale: str, text: Path | None) -> str:
+    """A scale, with what a user's own text is called before any ending: `embedded-books` for `books.txt.xz`."""
+    return scale if text is None else f"{scale}-{text.name.partition('.')[0]}"
 
 
 @dataclass(frozen=True)
@@ -158,12 +163,12 @@ class Folders:
 def folders(config: pytest.Config, scale: str) -> Folders:
     """Folders of one scale: `reports/local/NAME` for the run and `reports/NAME` for the record.
 
-    NAME is the scale's, or a user's own model's. Quick effort writes to a folder that goes with the session; `--record`
-    makes the record itself the run's folder.
+    NAME is the scale's, with the text's where it is a user's own; or a user's own model's. Quick effort writes to a
+    folder that goes with the session; `--record` makes the record itself the run's folder.
     """
     chosen = settings(config, scale)
     judged = given(config)
-    name = Path(chosen.model).name if _own(chosen) else scale
+    name = Path(chosen.model).name if _own(chosen) else _named(scale, chosen.text)
     if judged:
         name = Path(judged[0]).name if len(judged) == 1 else f"checkpoints-of-{Path(chosen.model).name}"
     name += "" if chosen.dtype == DTYPES[0] else f"-{chosen.dtype}"

@@ -53,6 +53,8 @@ class Settings:
     scored_after: str = "2"
     """Articles of the embedded sample whose sha256 is not above this are not scored: those of lower ones were, before
     some of the regions of today were set."""
+    looks: tuple[int, ...] = ()
+    """Documents at each look that long context is measured in, until a row is decided; none for all at once."""
 
     def decisive(self) -> dict[str, Any]:
         """Settings that decide what a variant's curve is; the rest decides what is made of it."""
@@ -105,6 +107,7 @@ EMBEDDED_EFFORTS = {
         calibration_length=512,
         resamples=4000,
         simulations=1000,
+        looks=(8, 16, 32),
     ),
 }
 GPU_EFFORTS = {

@@ -120,17 +120,22 @@ def _counted(evidence: Evidence, paper: Paper) -> list[str]:
 
 
 def full(folders: Mapping[str, Evidence], *, linked: bool = False) -> str:
-    """Matrix of every claim against every folder of evidence, verdicts by parts."""
+    """Matrix of every claim against every folder of evidence, verdicts by parts.
+
+    What a claim waits for is said where no folder has it.
+    """
     names = [f"[{name}]({name}/README.md)" if linked else name for name in folders]
-    lines = [
-        [claim.id, f"{claim.text}", *(_cell(evidence, claim) for evidence in folders.values())]
-        for claim in CLAIMS.values()
-    ]
+    lines = []
+    for claim in CLAIMS.values():
+        cells = [_cell(evidence, claim) for evidence in folders.values()]
+        waits = "" if any(cells) else f": {why_not_run(claim)}"
+        lines.append([claim.id, claim.text, *(cell or f"*not run*{waits}" for cell in cells)])
     return table(lines, ["claim", "the paper says", *(names if linked else ["verdict"])])
 
 
 def _cell(evidence: Evidence, claim: Claim) -> str:
+    """Verdict of a claim with its parts'; empty where it has no row."""
     if not results_of(evidence, claim.id):
-        return f"*not run*: {why_not_run(claim)}"
+        return ""
     said = parts_of(evidence, claim)
     return f"**{verdict_of(evidence, claim).value}**" + (f": {said}" if said else "")
