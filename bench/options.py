@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,16 +33,20 @@ def add_options(parser: pytest.Parser) -> None:
         default="normal",
         help="quick: every path at toy size, decides nothing; normal: what an hour can decide; thorough: all",
     )
-    group.addoption("--model", help="a folder, a .gguf file or a hub id to put under the claims")
+    group.addoption("--model", type=_named, help="a folder, a .gguf file or a hub id to put under the claims")
     group.addoption("--accept-terms", choices=(GEMMA,), help=f"use {GEMMA}, whose terms you have read and accept")
-    group.addoption("--dense", help="the same as --model, beside --compressed")
-    group.addoption("--compressed", help="a folder, .gguf file or hub id to judge against --dense; nothing else is run")
-    group.addoption("--text", type=Path, help="a .txt or .jsonl file to score and calibrate on")
-    group.addoption("--train-text", type=Path, help="more text to train models on (.txt, .jsonl, .xz); never scored")
-    group.addoption("--data-dir", type=Path, help="a folder with the papers' data, for --scale=paper without a hub")
-    group.addoption("--peer", help="folder or hub id of the distilled peer, for --scale=paper; distilgpt2 by default")
+    group.addoption("--dense", type=_named, help="the same as --model, beside --compressed")
+    group.addoption(
+        "--compressed", type=_named, help="a folder, .gguf file or hub id to judge against --dense; nothing else is run"
+    )
+    group.addoption("--text", type=_path, help="a .txt or .jsonl file to score and calibrate on")
+    group.addoption("--train-text", type=_path, help="more text to train models on (.txt, .jsonl, .xz); never scored")
+    group.addoption("--data-dir", type=_path, help="a folder with the papers' data, for --scale=paper without a hub")
+    group.addoption(
+        "--peer", type=_named, help="folder or hub id of the distilled peer, for --scale=paper; distilgpt2 by default"
+    )
     group.addoption("--contexts", help="left-context lengths in tokens, such as 128,512,2048")
-    group.addoption("--device", help="cpu, cuda or cuda:1; by default the scale's own")
+    group.addoption("--device", type=_named, help="cpu, cuda or cuda:1; by default the scale's own")
     group.addoption(
         "--dtype",
         choices=DTYPES,
@@ -49,7 +54,7 @@ def add_options(parser: pytest.Parser) -> None:
         help="format that models compute in; bfloat16 is judged only above what its own rounding does",
     )
     group.addoption("--gpu-memory", type=float, help="gigabytes of a GPU that the run plans with; by default 40")
-    group.addoption("--report-dir", type=Path, help="where evidence and pages go; by default reports/local/NAME")
+    group.addoption("--report-dir", type=_path, help="where evidence and pages go; by default reports/local/NAME")
     group.addoption(
         "--resume",
         action="store_true",
@@ -62,6 +67,17 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--time-budget", help="run what fits in a time such as 90m, 2h or 1h30m, and say what it left out")
     group.addoption("--claims", help="just these claims or parts of claims, such as LC3,KP1a")
+
+
+def _named(value: str) -> str:
+    """Value of an option; an empty one, as of a shell variable that is not set, would stand for the default."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("it is empty; give it a value or leave it out")
+    return value
+
+
+def _path(value: str) -> Path:
+    return Path(_named(value))
 
 
 def settings(config: pytest.Config, scale: str) -> Settings:
@@ -97,21 +113,28 @@ def _check(config: pytest.Config) -> None:
     if dense and (model or not compressed):
         raise pytest.UsageError("--dense goes with --compressed and stands in the place of --model; give it so")
     for name in ("model", "dense", "compressed"):
-        if config.getoption(name) == "":
-            raise pytest.UsageError(f"--{name} is empty; give a folder, a .gguf file or a hub id, or leave it out")
         if config.getoption(name) == GEMMA and config.getoption("accept_terms") != GEMMA:
             raise pytest.UsageError(f"--{name}={GEMMA}: {TERMS}; read them and give --accept-terms={GEMMA}")
-    for name in ("train_text", "data_dir"):
-        path = config.getoption(name)
-        if path is not None and not path.exists():
-            raise pytest.UsageError(f"--{name.replace('_', '-')} names {path}, which does not exist")
+    _check_there(config)
     planned = config.getoption("gpu_memory")
     if planned is not None and not 0 < planned < float("inf"):
         raise pytest.UsageError(f"--gpu-memory is {planned:g}; give gigabytes above 0, such as 24")
     if config.getoption("record") and (config.getoption("report_dir") or config.getoption("effort") == "quick"):
         raise pytest.UsageError("--record writes to reports/, and nothing of quick effort; leave the other option out")
+    if compressed and config.getoption("claims") is not None:
+        raise pytest.UsageError("--claims is for claims and --compressed judges a checkpoint; leave one of them out")
     if config.getoption("record") and compressed:
         raise pytest.UsageError("--record is for claims; a checkpoint's sheet goes to reports/local/ or --report-dir")
+
+
+def _check_there(config: pytest.Config) -> None:
+    """Refuse a text or a folder of data that is not there."""
+    train_text, data_dir = config.getoption("train_text"), config.getoption("data_dir")
+    if train_text is not None and not train_text.exists():
+        raise pytest.UsageError(f"--train-text names {train_text}, which does not exist; give a .txt or .jsonl file")
+    if data_dir is not None and not data_dir.is_dir():
+        what = "is no folder" if data_dir.exists() else "does not exist"
+        raise pytest.UsageError(f"--data-dir names {data_dir}, which {what}; give the folder with the papers' data")
 
 
 def _contexts(asked: str) -> tuple[int, ...]:

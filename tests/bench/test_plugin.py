@@ -103,8 +103,6 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(own, tmp_path, change, mes
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": ""}, "--model is empty"),
-        ({"compressed": ""}, "--compressed is empty"),
         ({"data_dir": ROOT / "nowhere"}, "--data-dir names .*nowhere, which does not exist"),
         ({"train_text": ROOT / "nowhere.txt"}, "--train-text names .*nowhere.txt, which does not exist"),
         ({"record": True, "effort": "quick"}, "--record writes to reports/, and nothing of quick effort"),
