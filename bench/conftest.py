@@ -80,11 +80,18 @@ def _session(config: pytest.Config, scale: str, standing: Result | None) -> Sess
     known = known_evidence(config, place.run).variants if resume else {}
     store = Store(known, lambda entry: config.stash[RECORDER].add(place, entry))
     made = Session(chosen, store, progress, large, resume)
+    if reason := _refusal(made):
+        pytest.exit(reason, returncode=pytest.ExitCode.USAGE_ERROR)
+    return made
+
+
+def _refusal(made: Session) -> str:
+    """Sentence on a model, a text or a device that cannot be used; empty where all can."""
     try:
         made.check()
     except InputError as error:
-        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-    return made
+        return str(error)
+    return ""
 
 
 def _skip_without_cuda(scale: str) -> None:

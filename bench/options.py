@@ -121,8 +121,11 @@ def _check(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--gpu-memory is {planned:g}; give gigabytes above 0, such as 24")
     if config.getoption("record") and (config.getoption("report_dir") or config.getoption("effort") == "quick"):
         raise pytest.UsageError("--record writes to reports/, and nothing of quick effort; leave the other option out")
-    if compressed and config.getoption("claims") is not None:
-        raise pytest.UsageError("--claims is for claims and --compressed judges a checkpoint; leave one of them out")
+    claims = config.getoption("claims")
+    if compressed and claims and claims.upper() != "CHECKPOINT":
+        raise pytest.UsageError(
+            f"--claims is {claims!r} and --compressed judges a checkpoint alone; leave one of them out"
+        )
     if config.getoption("record") and compressed:
         raise pytest.UsageError("--record is for claims; a checkpoint's sheet goes to reports/local/ or --report-dir")
 

@@ -48,7 +48,7 @@ class Session:
     """Whether those of an earlier run may be used."""
 
     def check(self) -> None:
-        """Refuse a model, a text or a device that is not there, before anything is measured; compute on the device.
+        """Refuse a model, texts or a device that cannot be used, before anything is measured; compute on the device.
 
         Raises:
             InputError: one of them does not exist, or the device has too little memory free.
@@ -56,7 +56,7 @@ class Session:
         check_device(self.settings.device)
         check_memory(self.settings.device, self.settings.gpu_memory)
         use(self.settings.device)
-        _ = self.model_sha256, self.text_sha256
+        _ = self.model_sha256, self.text_sha256, self.more_documents
 
     @cached_property
     def model_sha256(self) -> str:
@@ -78,7 +78,7 @@ class Session:
     def more_documents(self) -> list[Document]:
         """Documents to train on, none where there are none (`--train-text`)."""
         path = self.settings.train_text
-        return [] if path is None else read_documents(path)
+        return [] if path is None else read_documents(path, "--train-text")
 
     @property
     def text_name(self) -> str:

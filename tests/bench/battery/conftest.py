@@ -4,13 +4,23 @@ import pytest
 
 from tests.bench.battery.running import PROBE, Suite
 
+CONFTEST = """
+import pytest
+
+pytest_plugins = ("bench.plugin", "bench.conftest")
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_keyboard_interrupt(excinfo):
+    excinfo.traceback = excinfo.traceback[-1:]  # it is written out at an exit, in a second, and never shown
+"""
+
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
     """Root of a project whose one row is the probe."""
     folder = tmp_path_factory.mktemp("battery")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -ra --import-mode=importlib\nfilterwarnings = error\n")
-    (folder / "conftest.py").write_text('pytest_plugins = ("bench.plugin", "bench.conftest")\n')
+    (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_probe.py").write_text(PROBE)
     return folder
 
