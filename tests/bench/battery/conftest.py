@@ -11,7 +11,7 @@ pytest_plugins = ("bench.plugin", "bench.conftest")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_keyboard_interrupt(excinfo):
-    excinfo.traceback = excinfo.traceback[-1:]  # it is written out at an exit, in a second, and never shown
+    excinfo.traceback = excinfo.traceback[:1]  # it is written out at an exit, in a second, and never shown
 """
 
 
