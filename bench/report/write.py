@@ -71,7 +71,7 @@ def rendered(view: View, name: str) -> dict[str, bytes]:
     """Pages and plots by file name; a pure function of what is shown."""
     texts, figures = {}, {}
     for paper in PAPERS:
-        sections, own = EXTRAS[paper.key](view.evidence)
+        sections, own = _extras(paper.key, view.evidence)
         rows = [row for c in CLAIMS.values() if c.paper is paper for row in matrix.results_of(view.evidence, c.id)]
         plot = _forest(figures, PAGES[paper.key], rows)
         figures |= own
@@ -85,6 +85,19 @@ def rendered(view: View, name: str) -> dict[str, bytes]:
     return {page: _encoded(text) for page, text in texts.items()} | {
         plot: png(drawn) for plot, drawn in figures.items()
     }
+
+
+def _extras(key: str, evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
+    """Sections and plots of a paper; a sentence in their place where a row's details are those of another version."""
+    try:
+        return EXTRAS[key](evidence)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        said = (
+            f"Plots and tables of {key} cannot be made of its rows' details ({error!r}): they are of another version of "
+            "the suite, or were changed by hand; measure these rows again."
+        )
+        print(said, file=sys.stderr)
+        return [said], {}
 
 
 def _forest(figures: dict[str, Figure], stem: str, rows: Sequence[Result]) -> str:
