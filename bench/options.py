@@ -15,6 +15,8 @@ from models.data.gemma import GEMMA, TERMS
 from models.device import DTYPES
 from models.sources import EMBEDDED
 
+LONGEST_NAME = 255
+"""Bytes of a file's name."""
 THROWAWAY = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 
@@ -73,6 +75,10 @@ def _named(value: str) -> str:
     """Value of an option; an empty one, as of a shell variable that is not set, would stand for the default."""
     if not value.strip():
         raise argparse.ArgumentTypeError("it is empty; give it a value or leave it out")
+    if (longest := max(len(part.encode()) for part in Path(value).parts or ("",))) > LONGEST_NAME:
+        raise argparse.ArgumentTypeError(
+            f"{value[:24]}... holds a name of {longest} bytes and file systems take {LONGEST_NAME}; give a shorter one"
+        )
     return value
 
 

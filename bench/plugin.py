@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import plan, scales, select, terminal
+from bench import hold, plan, scales, select, terminal
 from bench.measure.progress import SessionProgress
 from bench.measure.settings import SCALES
 from bench.measure.stale import stale_rows
@@ -18,14 +18,16 @@ from bench.options import Folders, add_options, folders, settings
 from bench.outcomes import EVIDENCE, ON_RECORD, recorded
 from bench.record import Recorder, known_evidence, options_of, row_of
 from bench.verdict.conclude import not_run
-from bench.verdict.evidence import Result, compact, read
+from bench.verdict.evidence import FILE as EVIDENCE_FILE
+from bench.verdict.evidence import DamagedRecord, Result, compact, read
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
 from models.device import broken, out_of_memory
-from models.errors import InputError
+from models.errors import InputError, UnusableModel
 
 RECORDER = pytest.StashKey[Recorder]()
 PROGRESS = pytest.StashKey[SessionProgress]()
+SESSION = pytest.StashKey[pytest.Session]()
 TOUCHED = pytest.StashKey[dict[str, Folders]]()
 """Folders that this session wrote results to, by scale."""
 MARKERS = (
@@ -131,9 +133,11 @@ def pytest_fixture_setup(fixturedef: object, request: object) -> Generator[None,
 
 @contextmanager
 def _in_one_sentence() -> Generator[None, None, None]:
-    """Fail on bad input and on a full GPU, and end the session where the GPU failed, without a traceback."""
+    """Fail on bad input and on a full GPU, and end the session with its model or its GPU, without a traceback."""
     try:
         yield
+    except UnusableModel as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     except InputError as error:
         pytest.fail(str(error), pytrace=False)
     except RuntimeError as error:
@@ -196,9 +200,22 @@ class Writer:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Record and show results in one process only."""
     config = session.config
+    config.stash[SESSION] = session
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Writer(config))
     terminal.register(config, config.stash[PROGRESS])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Take the folders that results go to, in the process that has the terminal."""
+    if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+        hold.take(session)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let other runs have this one's folders."""
+    hold.release(config)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -209,23 +226,34 @@ def pytest_terminal_summary(
     yield
     if not config.stash[TOUCHED]:
         return
+    for scale, place in sorted(config.stash[TOUCHED].items()):
+        terminalreporter.section(f"claims, {scale} scale")
+        try:
+            _write_pages(terminalreporter, config, place)
+        except (OSError, DamagedRecord) as error:
+            config.stash[SESSION].exitstatus = pytest.ExitCode.USAGE_ERROR
+            terminalreporter.write_line(
+                f"the pages of {place.run} cannot be written ({error}); what was measured is in {EVIDENCE_FILE} there: "
+                f"make room, then run python -m bench.report {place.run}"
+            )
+    for line in config.stash[RECORDER].refused:
+        terminalreporter.write_line(f"not recorded: {line}")
+
+
+def _write_pages(terminal: pytest.TerminalReporter, config: pytest.Config, place: Folders) -> None:
     from bench.report import write  # noqa: PLC0415 - plots take a moment to import
     from bench.report.matrix import summary  # noqa: PLC0415
 
-    for scale, place in sorted(config.stash[TOUCHED].items()):
-        record = known_evidence(config, place.record) if place.record not in (None, place.run) else None
-        compact(place.run)
-        write.write(place.run, record=record, stale=stale_rows)
-        if place.run == place.record:
-            write.write_index(place.run.parent)
-        terminalreporter.section(f"claims, {scale} scale")
-        own = read(place.run)
-        terminalreporter.write_line(summary(*write.layered(own, record)))
-        terminalreporter.write_line(f"pages and evidence: {_shown(config, place.run)}")
-        for number in own.damaged:
-            terminalreporter.write_line(f"{place.run / 'evidence.jsonl'} line {number} is damaged and left out")
-    for line in config.stash[RECORDER].refused:
-        terminalreporter.write_line(f"not recorded: {line}")
+    record = known_evidence(config, place.record) if place.record not in (None, place.run) else None
+    compact(place.run)
+    write.write(place.run, record=record, stale=stale_rows)
+    if place.run == place.record:
+        write.write_index(place.run.parent)
+    own = read(place.run)
+    terminal.write_line(summary(*write.layered(own, record)))
+    terminal.write_line(f"pages and evidence: {_shown(config, place.run)}")
+    for number in own.damaged:
+        terminal.write_line(f"{place.run / EVIDENCE_FILE} line {number} is damaged and left out")
 
 
 def _shown(config: pytest.Config, folder: Path) -> str:

@@ -20,7 +20,7 @@ from bench.verdict.evidence import Origin
 from models.data.embedded import documents_of
 from models.data.text import Corpus, Document, calibration_batches, read_documents, split, text_sha256
 from models.device import check_device, check_memory, use
-from models.errors import InputError
+from models.errors import InputError, UnusableModel
 from models.load import Decoder, identity, load
 
 CALIBRATION_BATCH = {"cpu": 4, "cuda": 32}
@@ -87,8 +87,15 @@ class Session:
 
     @cached_property
     def decoder(self) -> Decoder:
-        """The dense model."""
-        return self.loaded(self.settings.model)
+        """The dense model.
+
+        Raises:
+            UnusableModel: it cannot be opened, and so no row that asks for it can be measured.
+        """
+        try:
+            return self.loaded(self.settings.model)
+        except InputError as error:
+            raise UnusableModel(str(error)) from error
 
     @cached_property
     def exact(self) -> Decoder:

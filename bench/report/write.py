@@ -24,7 +24,7 @@ from bench.report import (
 from bench.report.pages import PAGES, View
 from bench.report.plots import png
 from bench.verdict.claims import CLAIMS, KRONY_PT, LONG_CONTEXT, PAPERS, SMALL_MODELS, SURVEY
-from bench.verdict.evidence import FILE, DamagedRecord, Evidence, Result, read
+from bench.verdict.evidence import FILE, DamagedRecord, Evidence, Result, lock, read
 from models.folders import written_aside
 
 EXTRAS: Mapping[str, Callable[[Evidence], tuple[list[str], dict[str, Figure]]]] = {
@@ -54,8 +54,9 @@ def write(
     evidence, recorded = layered(own, record)
     view = View(evidence, recorded, stale(evidence) if stale else {})
     files = rendered(view, folder.name)
-    for name, content in files.items():
-        _place(folder / name, content)
+    with lock(folder):
+        for name, content in files.items():
+            _place(folder / name, content)
     return [folder / name for name in files]
 
 

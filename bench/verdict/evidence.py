@@ -7,7 +7,7 @@ from). A line that comes later replaces an earlier one of the same name.
 
 from __future__ import annotations
 
-import json
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,8 @@ __all__ = (
 )
 
 FILE = "evidence.jsonl"
+NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""Errors of a place where no file can be."""
 KEPT_BYTES = "surrogateescape"
 """Way in which bytes that are no UTF-8 are read and written again as they were."""
 
@@ -67,11 +69,11 @@ def read(folder: Path) -> Evidence:
         DamagedRecord: the file cannot be opened, or was written by a later version of the suite.
     """
     path, evidence = folder / FILE, Evidence()
-    if not path.exists():
-        return evidence
     try:
         content = path.read_bytes().decode(errors=KEPT_BYTES)
     except OSError as error:
+        if error.errno in NOWHERE:
+            return evidence
         raise DamagedRecord(f"{path} cannot be read ({error}); move it away, or restore it from git") from error
     for number, line in enumerate(content.split("\n"), 1):  # splitlines would cut JSON at U+2028
         if line.strip():

@@ -39,6 +39,10 @@ TABLE = (
     Case("train-text-absent", "--train-text={here}/none.txt", ("--train-text names", "none.txt, which does not exist")),
     Case("data-dir-absent", "--data-dir={here}/none", ("--data-dir names", "none, which does not exist")),
     Case("data-dir-file", "--data-dir={text}", ("--data-dir names", "no folder")),
+    *(
+        Case(f"{option}-name-too-long", f"--{option}=/{300 * 'x'}", (f"--{option}: /xxx", "300 bytes", "give a shorter"))
+        for option in ("model", "compressed", "peer", "text", "train-text", "data-dir", "report-dir")
+    ),
     Case("scale-unknown", "--scale=huge", ("--scale", "'huge'", "embedded")),
     Case("effort-unknown", "--effort=some", ("--effort", "'some'", "thorough")),
     Case("dtype-unknown", "--dtype=int8", ("--dtype", "'int8'", "bfloat16")),

@@ -29,14 +29,24 @@ GOOD = {"text": WORDS}
 LINE = ("line 2 is not", "mend or delete that line")
 # Each is given as --text and as --train-text.
 FILES = (
-    ("folder", "text.txt", lambda here: (here / "text.txt").mkdir(), ("is a folder", "an existing .txt or .jsonl file")),
+    (
+        "folder",
+        "text.txt",
+        lambda here: (here / "text.txt").mkdir(),
+        ("is a folder", "an existing .txt or .jsonl file"),
+    ),
     ("empty", "text.txt", put(b""), ("holds 0 document(s)", SEPARATE)),
     ("blank", "text.txt", put(b" \n\n\n \n\n\n\n"), ("holds 0 document(s)", SEPARATE)),
     ("one-document", "text.txt", put(WORDS), ("holds 1 document(s)", SEPARATE)),
     ("latin-1", "text.txt", put("naïve\n<|endoftext|>\ncafé".encode("latin-1")), ("is not UTF-8", "iconv")),
     ("utf-16", "text.txt", put(DOCUMENTS.encode("utf-16")), ("is not UTF-8", "iconv")),
     ("gzip", "text.gz", put(gzip.compress(DOCUMENTS.encode()), "text.gz"), ("is not UTF-8", "unpack it")),
-    ("xz-torn", "text.xz", put(lzma.compress(DOCUMENTS.encode())[:60], "text.xz"), ("is no complete .xz file", "copy it again")),
+    (
+        "xz-torn",
+        "text.xz",
+        put(lzma.compress(DOCUMENTS.encode())[:60], "text.xz"),
+        ("is no complete .xz file", "copy it again"),
+    ),
     ("xz-in-name-only", "text.xz", put(DOCUMENTS, "text.xz"), ("is no complete .xz file", "copy it again")),
     ("jsonl-null", "text.jsonl", put(lines(GOOD, {"text": None}), "text.jsonl"), ("text is None", *LINE)),
     ("jsonl-number", "text.jsonl", put(lines(GOOD, {"text": 5}), "text.jsonl"), ("text is 5", *LINE)),
@@ -45,10 +55,20 @@ FILES = (
     ("jsonl-array", "text.jsonl", put(lines(GOOD, [1, 2]), "text.jsonl"), LINE),
     ("jsonl-string", "text.jsonl", put(lines(GOOD, "words"), "text.jsonl"), LINE),
     ("jsonl-torn", "text.jsonl", put(lines(GOOD) + b'\n{"text": "wor', "text.jsonl"), LINE),
-    ("jsonl-surrogate", "text.jsonl", put(lines(GOOD) + b'\n{"text": "\\ud800"}', "text.jsonl"), ("surrogates not allowed", *LINE)),
+    (
+        "jsonl-surrogate",
+        "text.jsonl",
+        put(lines(GOOD) + b'\n{"text": "\\ud800"}', "text.jsonl"),
+        ("surrogates not allowed", *LINE),
+    ),
     ("jsonl-deep", "text.jsonl", put(lines(GOOD) + b"\n" + b"[" * 200_000, "text.jsonl"), LINE),
     ("jsonl-upper-case", "TEXT.JSONL", put(lines(GOOD, {"text": None}), "TEXT.JSONL"), ("text is None", *LINE)),
-    ("jsonl-packed", "a.jsonl.xz", put(lzma.compress(lines(GOOD, {"text": None})), "a.jsonl.xz"), ("text is None", *LINE)),
+    (
+        "jsonl-packed",
+        "a.jsonl.xz",
+        put(lzma.compress(lines(GOOD, {"text": None})), "a.jsonl.xz"),
+        ("text is None", *LINE),
+    ),
 )
 TABLE = [
     Case(f"{option[2:]}-{name}", f"{option}={{here}}/{file}", words, lay=lay)
