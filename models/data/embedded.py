@@ -87,9 +87,11 @@ def _save_dequantized(gguf: Path, folder: Path, expected: str | None) -> None:
     needed("gguf", f"opening {gguf.name}")
     try:
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{gguf} is no GGUF file of a decoder that transformers can open: {reason}") from error
+    except Exception as error:  # whatever a reader meets in a file that is torn or of other bytes
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{gguf} is no GGUF file of a decoder that transformers can open: {reason}; copy it again, or give a folder"
+        ) from error
     # transformers refuses to save while it believes that the weights are still quantized.
     delattr(model.config, "quantization_config")
     model.hf_quantizer = None  # type: ignore[assignment]

@@ -99,7 +99,9 @@ class Suite:
 
     def bench(self, arguments: str, probe: str = "test_probe.py") -> Said:
         """Run the suite."""
-        sound = "--model={model} --text={text} --contexts=4,8,16 --effort=quick --report-dir={out}"
+        sound = "--text={text} --contexts=4,8,16 --effort=quick --report-dir={out}"
+        if "--dense" not in arguments:
+            sound += " --model={model}"
         line = [probe, *self.filled(sound), *self.filled(arguments), *ALWAYS, f"--rootdir={self.root}"]
         with chdir(self.root):
             return said(lambda: pytest.main(line))

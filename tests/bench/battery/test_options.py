@@ -40,7 +40,9 @@ TABLE = (
     Case("data-dir-absent", "--data-dir={here}/none", ("--data-dir names", "none, which does not exist")),
     Case("data-dir-file", "--data-dir={text}", ("--data-dir names", "no folder")),
     *(
-        Case(f"{option}-name-too-long", f"--{option}=/{300 * 'x'}", (f"--{option}: /xxx", "300 bytes", "give a shorter"))
+        Case(
+            f"{option}-name-too-long", f"--{option}=/{300 * 'x'}", (f"--{option}: /xxx", "300 bytes", "give a shorter")
+        )
         for option in ("model", "compressed", "peer", "text", "train-text", "data-dir", "report-dir")
     ),
     Case("scale-unknown", "--scale=huge", ("--scale", "'huge'", "embedded")),
@@ -56,7 +58,7 @@ TABLE = (
     Case("dense-alone", "--dense={model}", ("--dense goes with --compressed", "give it so")),
     Case(
         "dense-and-model",
-        "--dense={model} --compressed={model}",
+        "--model={model} --dense={model} --compressed={model}",
         ("--dense goes with --compressed", "in the place of --model"),
     ),
     Case("record-quick", "--record", ("--record writes to reports/", "leave the other option out")),
