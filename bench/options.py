@@ -68,6 +68,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="write to the committed record under reports/; a row of lower effort never replaces one of higher",
     )
     group.addoption("--time-budget", help="run what fits in a time such as 90m, 2h or 1h30m, and say what it left out")
+    group.addoption(
+        "--clean-cache",
+        action="store_true",
+        help="delete unfinished downloads and copies of GGUF files from the cache, say what that freed, and end",
+    )
     group.addoption("--claims", help="just these claims or parts of claims, such as LC3,KP1a")
 
 

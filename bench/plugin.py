@@ -22,6 +22,9 @@ from bench.verdict.evidence import FILE as EVIDENCE_FILE
 from bench.verdict.evidence import DamagedRecord, Result, compact, read
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
+from models.data.assets import cache_folder
+from models.data.cache import clean, said
+from models.data.embedded import SMOLLM2, copy_name
 from models.device import broken, out_of_memory
 from models.errors import InputError, UnusableModel
 
@@ -73,11 +76,22 @@ def _check_workers(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Print the claims with `--claims=list`, as `--markers` prints markers."""
-    if config.getoption("claims") != "list":
+    """Print the claims with `--claims=list`, as `--markers` prints markers, and clean the cache with `--clean-cache`."""
+    if config.getoption("clean_cache"):
+        print(_cleaned())
+    elif config.getoption("claims") == "list":
+        print(select.listing())
+    else:
         return None
-    print(select.listing())
     return 0
+
+
+def _cleaned() -> str:
+    cache = cache_folder()
+    try:
+        return said(cache, clean(cache, keep=copy_name(SMOLLM2.sha256)))
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -18,6 +18,7 @@ from bench.measure.settings import Settings
 from bench.measure.store import Store
 from bench.verdict.evidence import Origin
 from models.data.embedded import documents_of
+from models.data.folder import check_data
 from models.data.text import Corpus, Document, calibration_batches, read_documents, split, text_sha256
 from models.device import check_device, check_memory, use
 from models.errors import InputError, UnusableModel
@@ -56,6 +57,8 @@ class Session:
         check_device(self.settings.device)
         check_memory(self.settings.device, self.settings.gpu_memory)
         use(self.settings.device)
+        if self.settings.data_dir is not None:
+            check_data(self.settings.data_dir)
         _ = self.model_sha256, self.text_sha256, self.more_documents
 
     @cached_property

@@ -20,6 +20,7 @@ from models.training.plan import History, Training
 
 HISTORY = "history.json"
 
+
 def newest(folder: Path) -> Path | None:
     """Newest complete checkpoint in a folder; None where there is none. One that is still being written is none."""
     checkpoints = sorted(path for path in folder.glob("step-*") if _steps(path) and (path / HISTORY).is_file())

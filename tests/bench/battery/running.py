@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.report import __main__ as report_command
+from tests.bench.sessions import ROOT
 
 PROBE = """
 import pytest
@@ -25,6 +26,8 @@ def test_probe(session, conclude, row):
     conclude(row, Interval(0.5, 0.4, 0.6), "nothing")
 """
 """A row that asks for the model, the text and the calibration, as a claim's does, and measures nothing."""
+CHECKPOINT = str(ROOT / "bench/checkpoint")
+"""Tests that judge what `--compressed` names."""
 LEFT_OUT = ("cacheprovider", "faulthandler", "benchmark", "hypothesispytest", "unraisableexception", "threadexception")
 """Plugins that say nothing here; the last two collect garbage for most of a run's time."""
 ALWAYS = [f"-pno:{plugin}" for plugin in LEFT_OUT]

@@ -11,8 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.bench.battery.running import Case, cases
-from tests.bench.sessions import ROOT
+from tests.bench.battery.running import CHECKPOINT, Case, cases
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 OPEN = ("is not a causal language model that transformers can open",)
@@ -213,7 +212,6 @@ def test_a_place_without_a_model_is_one_sentence(suite, case):
     assert not suite.out.exists()
 
 
-CHECKPOINT = str(ROOT / "bench/checkpoint")
 PAIRS = (
     Case("absent", "--compressed={here}/none", ("no model folder at", "give an existing folder")),
     Case("dense-absent", "--dense={here}/none --compressed={here}/model", ("no model folder at", "give an existing")),

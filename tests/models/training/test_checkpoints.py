@@ -53,7 +53,7 @@ def test_a_torn_checkpoint_is_named_with_the_way_out(kept, name):
 @pytest.mark.parametrize("content", ["[]", "{}", '{"training": 1, "history": {}}', '{"training": {}, "history": [1]}'])
 def test_a_history_of_another_form_is_named(kept, content):
     (kept / HISTORY).write_text(content)
-    with pytest.raises(InputError, match="is damaged .*delete it|holds a run with other settings"):
+    with pytest.raises(InputError, match=r"is damaged .*delete it|holds a run with other settings"):
         run(kept.parent)
 
 
