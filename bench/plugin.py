@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
-from bench import hold, plan, scales, select, terminal
+from bench import closing, hold, plan, scales, select, terminal
 from bench.measure.progress import SessionProgress
 from bench.measure.settings import SCALES
-from bench.measure.stale import stale_rows
 from bench.measure.store import NotOnRecord
 from bench.options import Folders, add_options, folders, settings
 from bench.outcomes import EVIDENCE, ON_RECORD, recorded
-from bench.record import Recorder, known_evidence, options_of, row_of
+from bench.record import Recorder, options_of, row_of
 from bench.verdict.conclude import not_run
-from bench.verdict.evidence import FILE as EVIDENCE_FILE
-from bench.verdict.evidence import DamagedRecord, Result, compact, read
+from bench.verdict.evidence import Result
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
 from models.data.assets import cache_folder
@@ -76,7 +73,7 @@ def _check_workers(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Print the claims with `--claims=list`, as `--markers` prints markers, and clean the cache with `--clean-cache`."""
+    """Print the claims with `--claims=list`, as `--markers` prints markers; clean the cache with `--clean-cache`."""
     if config.getoption("clean_cache"):
         print(_cleaned())
     elif config.getoption("claims") == "list":
@@ -238,38 +235,8 @@ def pytest_terminal_summary(
 ) -> Generator[None, None, None]:
     """Write the pages of what was measured, and print the matrix after everything else."""
     yield
-    if not config.stash[TOUCHED]:
-        return
-    for scale, place in sorted(config.stash[TOUCHED].items()):
-        terminalreporter.section(f"claims, {scale} scale")
-        try:
-            _write_pages(terminalreporter, config, place)
-        except (OSError, DamagedRecord) as error:
+    if config.stash[TOUCHED]:
+        if not closing.write_pages(terminalreporter, config, config.stash[TOUCHED]):
             config.stash[SESSION].exitstatus = pytest.ExitCode.USAGE_ERROR
-            terminalreporter.write_line(
-                f"the pages of {place.run} cannot be written ({error}); what was measured is in {EVIDENCE_FILE} there: "
-                f"make room, then run python -m bench.report {place.run}"
-            )
-    for line in config.stash[RECORDER].refused:
-        terminalreporter.write_line(f"not recorded: {line}")
-
-
-def _write_pages(terminal: pytest.TerminalReporter, config: pytest.Config, place: Folders) -> None:
-    from bench.report import write  # noqa: PLC0415 - plots take a moment to import
-    from bench.report.matrix import summary  # noqa: PLC0415
-
-    record = known_evidence(config, place.record) if place.record not in (None, place.run) else None
-    compact(place.run)
-    write.write(place.run, record=record, stale=stale_rows)
-    if place.run == place.record:
-        write.write_index(place.run.parent)
-    own = read(place.run)
-    terminal.write_line(summary(*write.layered(own, record)))
-    terminal.write_line(f"pages and evidence: {_shown(config, place.run)}")
-    for number in own.damaged:
-        terminal.write_line(f"{place.run / EVIDENCE_FILE} line {number} is damaged and left out")
-
-
-def _shown(config: pytest.Config, folder: Path) -> str:
-    inside = folder.is_relative_to(config.rootpath)
-    return str(folder.relative_to(config.rootpath)) if inside else str(folder)
+        for line in config.stash[RECORDER].refused:
+            terminalreporter.write_line(f"not recorded: {line}")

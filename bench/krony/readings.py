@@ -85,8 +85,8 @@ class Readings:
                 return dict(kept)
         except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
             raise InputError(
-                f"the reading {path} is missing or damaged ({type(error).__name__}: {error}); delete {self.folder}, and "
-                "the student is trained again"
+                f"the reading {path} is missing or damaged ({type(error).__name__}: {error}); delete {self.folder}, "
+                "and the student is trained again"
             ) from error
 
     def gathered(self, tokens: int, before: int = 0) -> Arrays:

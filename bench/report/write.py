@@ -94,8 +94,8 @@ def _extras(key: str, evidence: Evidence) -> tuple[list[str], dict[str, Figure]]
         return EXTRAS[key](evidence)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         said = (
-            f"Plots and tables of {key} cannot be made of its rows' details ({error!r}): they are of another version of "
-            "the suite, or were changed by hand; measure these rows again."
+            f"Plots and tables of {key} cannot be made of its rows' details ({error!r}): they are of another version "
+            "of the suite, or were changed by hand; measure these rows again."
         )
         print(said, file=sys.stderr)
         return [said], {}

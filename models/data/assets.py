@@ -74,7 +74,7 @@ def writable_cache() -> Path:
             raise PermissionError(errno.EACCES, "Permission denied")
     except OSError as error:
         raise InputError(
-            f"the cache {folder} cannot be written ({error.strerror}); set LM_COMPRESSION_BENCH_CACHE to a folder that can"
+            f"the cache {folder} cannot be written ({error.strerror}); set LM_COMPRESSION_BENCH_CACHE to one that can"
         ) from error
     return folder
 
@@ -244,6 +244,6 @@ def needing_space(folder: Path, size: int) -> Iterator[None]:
             raise
         free = shutil.disk_usage(folder).free
         raise InputError(
-            f"disk full: {folder} has {free:,} bytes free and needs about {size:,}; free some with --clean-cache, or set "
-            "LM_COMPRESSION_BENCH_CACHE to a folder on a larger disk, and run again"
+            f"disk full: {folder} has {free:,} bytes free and needs about {size:,}; free some with --clean-cache, or "
+            "set LM_COMPRESSION_BENCH_CACHE to a folder on a larger disk, and run again"
         ) from error

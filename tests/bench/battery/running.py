@@ -39,8 +39,8 @@ class Case:
 
     name: str
     arguments: str
-    """Command line after the sound options, whose last value counts; `{here}` is the folder of the bad files, `{model}`,
-    `{text}` and `{out}` are a sound model and text and the report folder."""
+    """Command line after the sound options, whose last value counts; `{here}` is the folder of the bad files,
+    `{model}`, `{text}` and `{out}` are a sound model and text and the report folder."""
     words: tuple[str, ...]
     """The value with its limit, and the way out."""
     lay: Callable[[Path], object] | None = None

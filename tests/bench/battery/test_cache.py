@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from tests.bench.battery.running import CHECKPOINT, Case, cases
 
-CHOOSE = "set LM_COMPRESSION_BENCH_CACHE to a folder that can"
+CHOOSE = "set LM_COMPRESSION_BENCH_CACHE to one that can"
 
 
 def gguf_and_a_file(here: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from models.data.tasks import sst2
 from models.errors import InputError
+from tests.bench.battery.files import lines, put
 from tests.bench.battery.running import Case, cases
-from tests.bench.battery.test_texts import lines, put
 
 MEND = ("nor a pair with premise, hypothesis, label", "mend or delete that line")
 PAIR = {"premise": "a", "hypothesis": "b", "label": 0}

@@ -7,12 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from bench.verdict.evidence import FILE, Origin, Result, Variant, append, compact, read
+from bench.verdict.evidence import FILE, Origin, Variant, append, compact, read
 from bench.verdict.lines import line_of
+from tests.bench.battery.files import ROW, RUN
 from tests.bench.battery.running import Suite
 
-ROW = Result("LC1-x", "LC1", "a", "reproduced", value=1.0, low=0.9, high=1.1, effort="normal", variants=[], run="r")
-RUN = {"run": "r", "format": 2, "started": "2026-01-02T03:04:05", "options": {}}
 VARIANT = Variant("v", "survey", {}, "", ["m:f"], "0" * 64, Origin(), {"kl": np.zeros(2)}, run="r")
 
 

@@ -10,8 +10,8 @@ from filelock import FileLock
 
 from bench.hold import LOCK
 from bench.verdict.evidence import FILE, append, read
+from tests.bench.battery.files import ROW, RUN
 from tests.bench.battery.running import Case, cases
-from tests.bench.battery.test_evidence import ROW, RUN
 
 ELSEWHERE = "give another folder with --report-dir"
 

@@ -11,16 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.bench.battery.files import put
 from tests.bench.battery.running import CHECKPOINT, Case, cases
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 OPEN = ("is not a causal language model that transformers can open",)
 FIT = ("do not fit its config.json", "write it again with save_pretrained")
-
-
-def put(name: str, content: bytes | str) -> Callable[[Path], object]:
-    """Way to put another file in the place of one of the folder's."""
-    return lambda folder: (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def without(*names: str) -> Callable[[Path], object]:
@@ -104,10 +100,10 @@ TABLE = (
     Case("no-weights", "", ("has no *.safetensors weights", "what save_pretrained writes"), without(WEIGHTS)),
     Case("pickled", "", ("only pickled weights (pytorch_model.bin)", "safe_serialization=True"), pickled),
     Case("config-torn", "", ("config.json of", "is not JSON", "write it again"), cut(CONFIG, 0.5)),
-    Case("config-empty", "", ("is not JSON", "write it again"), put(CONFIG, b"")),
-    Case("config-bytes", "", ("config.json of", "write it again"), put(CONFIG, b"\xff\xfe\x00")),
-    Case("config-list", "", ("holds a list, not an object", "write it again"), put(CONFIG, "[]")),
-    Case("config-bare", "", OPEN, put(CONFIG, "{}")),
+    Case("config-empty", "", ("is not JSON", "write it again"), put(b"", CONFIG)),
+    Case("config-bytes", "", ("config.json of", "write it again"), put(b"\xff\xfe\x00", CONFIG)),
+    Case("config-list", "", ("holds a list, not an object", "write it again"), put("[]", CONFIG)),
+    Case("config-bare", "", OPEN, put("{}", CONFIG)),
     Case("config-no-type", "", OPEN, settings(model_type=None)),
     Case("config-type-unknown", "", OPEN, settings(model_type="perpetuum")),
     Case("config-type-number", "", OPEN, settings(model_type=7)),
@@ -132,9 +128,9 @@ TABLE = (
     Case("config-quantized-by-words", "", OPEN, settings(quantization_config="int4")),
     Case("weights-torn", "", OPEN, cut(WEIGHTS, 0.6)),
     Case("weights-header-torn", "", OPEN, cut(WEIGHTS, 0.001)),
-    Case("weights-empty", "", OPEN, put(WEIGHTS, b"")),
-    Case("weights-of-other-bytes", "", OPEN, put(WEIGHTS, bytes(range(256)) * 40)),
-    Case("weights-huge-header", "", OPEN, put(WEIGHTS, b"\xff" * 64)),
+    Case("weights-empty", "", OPEN, put(b"", WEIGHTS)),
+    Case("weights-of-other-bytes", "", OPEN, put(bytes(range(256)) * 40, WEIGHTS)),
+    Case("weights-huge-header", "", OPEN, put(b"\xff" * 64, WEIGHTS)),
     Case("weights-none", "", FIT, weights(dict.clear)),
     Case("weights-nan", "", ("2 of", "are NaN or infinite", "damaged"), weights(fill(float("nan")))),
     Case("weights-infinite", "", ("2 of", "are NaN or infinite", "damaged"), weights(fill(float("inf")))),
@@ -150,8 +146,8 @@ TABLE = (
     Case("index-of-absent-shards", "", OPEN, absent_shards),
     Case("no-tokenizer", "", ("tokenizer", "save_pretrained"), without(TOKENIZER, "tokenizer_config.json"), VAGUE),
     Case("tokenizer-torn", "", OPEN, cut(TOKENIZER, 0.5)),
-    Case("tokenizer-empty", "", OPEN, put(TOKENIZER, b"")),
-    Case("tokenizer-list", "", OPEN, put(TOKENIZER, "[]")),
+    Case("tokenizer-empty", "", OPEN, put(b"", TOKENIZER)),
+    Case("tokenizer-list", "", OPEN, put("[]", TOKENIZER)),
     Case("tokenizer-config-torn", "", OPEN, cut("tokenizer_config.json", 0.5)),
 )
 
@@ -169,30 +165,30 @@ HUB = ("check the spelling and the network", "which needs no hub")
 PLACES = (
     Case("gguf-absent", "--model={here}/a.gguf", ("no GGUF file at", "give an existing file, a folder or a hub id")),
     Case("gguf-folder", "--model={here}/a.gguf", ("no GGUF file at",), lambda here: (here / "a.gguf").mkdir()),
-    Case("gguf-empty", "--model={here}/a.gguf", ("is no GGUF file of a decoder", "copy it again"), put("a.gguf", b"")),
+    Case("gguf-empty", "--model={here}/a.gguf", ("is no GGUF file of a decoder", "copy it again"), put(b"", "a.gguf")),
     Case(
         "gguf-words",
         "--model={here}/a.gguf",
         ("is no GGUF file of a decoder", "copy it again"),
-        put("a.gguf", "not a model"),
+        put("not a model", "a.gguf"),
     ),
     Case(
         "gguf-header",
         "--model={here}/a.gguf",
         ("is no GGUF file of a decoder", "copy it again"),
-        put("a.gguf", b"GGUF\x03\0\0\0"),
+        put(b"GGUF\x03\0\0\0", "a.gguf"),
     ),
     Case(
         "gguf-torn",
         "--model={here}/a.gguf",
         ("is no GGUF file of a decoder", "copy it again"),
-        put("a.gguf", torn_gguf()),
+        put(torn_gguf(), "a.gguf"),
     ),
     Case(
         "gguf-bytes",
         "--model={here}/a.gguf",
         ("is no GGUF file of a decoder", "copy it again"),
-        put("a.gguf", b"GGUF" + b"\xff" * 99),
+        put(b"GGUF" + b"\xff" * 99, "a.gguf"),
     ),
     Case("folder-absent", "--model={here}/none", ("no model folder at", "give an existing folder")),
     Case("folder-absent-here", "--model=./none", ("no model folder at ./none", "give an existing folder")),

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import json
 import lzma
-from collections.abc import Callable
-from pathlib import Path
 
+from tests.bench.battery.files import lines, put
 from tests.bench.battery.running import Case, cases
 
 SEPARATE = "separate documents by a line <|endoftext|>"
 WORDS = " ".join(f"w{i}" for i in range(96))
 DOCUMENTS = "\n<|endoftext|>\n".join(f"{WORDS} w{i}" for i in range(9))
 LITTLE = DOCUMENTS[: DOCUMENTS.index("w3\n")]
-
-
-def put(content: bytes | str, name: str = "text.txt") -> Callable[[Path], object]:
-    """Way to lay a file of that content."""
-    return lambda here: (here / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-
-
-def lines(*entries: object) -> bytes:
-    return "\n".join(json.dumps(entry) for entry in entries).encode()
 
 
 GOOD = {"text": WORDS}
