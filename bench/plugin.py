@@ -19,6 +19,7 @@ from bench.verdict.conclude import not_run
 from bench.verdict.evidence import Result
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
+from models.damaged import damaged_file
 from models.data.assets import cache_folder
 from models.data.cache import clean, said
 from models.data.embedded import SMOLLM2, copy_name
@@ -144,15 +145,15 @@ def pytest_fixture_setup(fixturedef: object, request: object) -> Generator[None,
 
 @contextmanager
 def _in_one_sentence() -> Generator[None, None, None]:
-    """Fail on bad input and on a full GPU, and end the session with its model or its GPU, without a traceback."""
+    """Fail on bad input, damaged files and a full GPU, and end with the model or the GPU, without a traceback."""
     try:
         yield
     except UnusableModel as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     except InputError as error:
         pytest.fail(str(error), pytrace=False)
-    except RuntimeError as error:
-        if reason := out_of_memory(error):
+    except Exception as error:
+        if reason := out_of_memory(error) or damaged_file(error):
             pytest.fail(reason, pytrace=False)
         if reason := broken(error):
             pytest.exit(reason, returncode=pytest.ExitCode.INTERRUPTED)

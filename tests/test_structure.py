@@ -94,6 +94,7 @@ BENCH = {
 ALSO = {
     # Only fixtures hand instruments of one paper to another's tests: these two share the survey's settings.
     "checkpoint": {"survey.settings"},
+    "gpu": {"budget"},  # an hour's budget is spelled as a session's is
 }
 
 

@@ -90,3 +90,26 @@ def test_a_full_disk_keeps_what_was_measured(suite, suffix, monkeypatch):
     )
     assert set(read(suite.out).rows) == {"LC1-x", "KP2-probe"} and not read(suite.out).damaged
     assert not list(suite.out.glob("*.part"))
+
+
+READS = """
+from safetensors.torch import load_file
+from bench.parameters import parameters
+import pytest
+from bench.verdict.regions import Region
+from bench.verdict.rows import Row
+
+@pytest.mark.parametrize("row", parameters(Row("KP2-reads", "KP2a", "a number", Region(0.0, 1.0))))
+def test_reads(session, row):
+    load_file(session.folder / "kept.safetensors")
+"""
+
+
+def test_a_kept_file_that_is_damaged_is_one_sentence(suite):
+    (suite.here / "test_reads.py").write_text(READS)
+    (suite.out / "measurements").mkdir(parents=True)
+    (suite.out / "measurements" / "kept.safetensors").write_bytes(b"torn")
+    before = suite.left()
+    words = ("a file that an earlier run kept is damaged", "delete the folder measurements")
+    suite.bench("-p bench.plugin -p bench.conftest", str(suite.here / "test_reads.py")).check(words)
+    assert suite.left() == before
