@@ -1,5 +1,6 @@
 """Options whose values, or whose company, cannot be used."""
 
+from bench.options import add_options
 from tests.bench.battery.running import Case, cases
 
 CONTEXTS = ("give at least two whole numbers in ascending order", "128,512,2048")
@@ -90,3 +91,24 @@ TABLE = (
 def test_an_option_that_cannot_be_used_is_one_sentence(suite, case):
     suite.bench(case.arguments).check(case.words)
     assert not suite.out.exists()
+
+
+class Options:
+    """Takes the place of pytest's parser, and notes the options that have values."""
+
+    def __init__(self):
+        self.valued = set()
+
+    def getgroup(self, _name):
+        return self
+
+    def addoption(self, name, **how):
+        if how.get("action") != "store_true":
+            self.valued.add(name)
+
+
+def test_every_option_that_takes_a_value_has_a_bad_one_in_the_table():
+    options = Options()
+    add_options(options)
+    given = {part.partition("=")[0] for case in TABLE for part in case.arguments.split()}
+    assert not options.valued - given
