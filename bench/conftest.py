@@ -14,13 +14,14 @@ from bench.measure.stale import why_stale
 from bench.measure.store import Store
 from bench.options import folders, settings
 from bench.outcomes import EVIDENCE, finish
-from bench.plugin import PROGRESS, RECORDER
+from bench.plugin import PROGRESS
 from bench.record import known_evidence
 from bench.scales import device_of_worker
 from bench.verdict.conclude import MORE_DOCUMENTS, by_arithmetic, concluded
 from bench.verdict.documents import Interval
 from bench.verdict.evidence import Origin, Result
 from bench.verdict.rows import Row
+from bench.writer import RECORDER
 from models.errors import InputError
 
 
@@ -80,11 +81,18 @@ def _session(config: pytest.Config, scale: str, standing: Result | None) -> Sess
     known = known_evidence(config, place.run).variants if resume else {}
     store = Store(known, lambda entry: config.stash[RECORDER].add(place, entry))
     made = Session(chosen, store, progress, large, resume)
+    if reason := _refusal(made):
+        pytest.exit(reason, returncode=pytest.ExitCode.USAGE_ERROR)
+    return made
+
+
+def _refusal(made: Session) -> str:
+    """Sentence on a model, a text or a device that cannot be used; empty where all can."""
     try:
         made.check()
     except InputError as error:
-        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-    return made
+        return str(error)
+    return ""
 
 
 def _skip_without_cuda(scale: str) -> None:

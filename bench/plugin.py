@@ -5,30 +5,28 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
-from bench import plan, scales, select, terminal
+from bench import closing, hold, plan, scales, select, terminal
 from bench.measure.progress import SessionProgress
-from bench.measure.settings import SCALES
-from bench.measure.stale import stale_rows
 from bench.measure.store import NotOnRecord
-from bench.options import Folders, add_options, folders, settings
+from bench.options import add_options, settings
 from bench.outcomes import EVIDENCE, ON_RECORD, recorded
-from bench.record import Recorder, known_evidence, options_of, row_of
-from bench.verdict.claims import CHECKPOINT
+from bench.record import Recorder, options_of
 from bench.verdict.conclude import not_run
-from bench.verdict.evidence import Result, compact, read
-from bench.verdict.regions import Verdict
+from bench.verdict.evidence import Result
 from bench.verdict.rows import Row
+from bench.writer import RECORDER, TOUCHED, UNDECIDED, UNDECIDED_STATUS, Writer
+from models.damaged import damaged_file
+from models.data.assets import cache_folder
+from models.data.cache import clean, said
+from models.data.embedded import SMOLLM2, copy_name
 from models.device import broken, out_of_memory
-from models.errors import InputError
+from models.errors import InputError, UnusableModel
 
-RECORDER = pytest.StashKey[Recorder]()
 PROGRESS = pytest.StashKey[SessionProgress]()
-TOUCHED = pytest.StashKey[dict[str, Folders]]()
-"""Folders that this session wrote results to, by scale."""
+SESSION = pytest.StashKey[pytest.Session]()
 MARKERS = (
     "claim(id): the claim and part that the test measures",
     "gpu: the GPU scale; runs with -m gpu and skips where there is no CUDA device",
@@ -72,11 +70,22 @@ def _check_workers(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Print the claims with `--claims=list`, as `--markers` prints markers."""
-    if config.getoption("claims") != "list":
+    """Print the claims with `--claims=list`, as `--markers` prints markers; clean the cache with `--clean-cache`."""
+    if config.getoption("clean_cache"):
+        print(_cleaned())
+    elif config.getoption("claims") == "list":
+        print(select.listing())
+    else:
         return None
-    print(select.listing())
     return 0
+
+
+def _cleaned() -> str:
+    cache = cache_folder()
+    try:
+        return said(cache, clean(cache, keep=copy_name(SMOLLM2.sha256)))
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -140,13 +149,15 @@ def pytest_fixture_setup(fixturedef: object, request: object) -> Generator[None,
 
 @contextmanager
 def _in_one_sentence() -> Generator[None, None, None]:
-    """Fail on bad input and on a full GPU, and end the session where the GPU failed, without a traceback."""
+    """Fail on bad input, damaged files and a full GPU, and end with the model or the GPU, without a traceback."""
     try:
         yield
+    except UnusableModel as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     except InputError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None  # said once
-    except RuntimeError as error:
-        if reason := out_of_memory(error):
+    except Exception as error:
+        if reason := out_of_memory(error) or damaged_file(error):
             raise pytest.fail.Exception(reason, pytrace=False) from None
         if reason := broken(error):
             pytest.exit(reason, returncode=pytest.ExitCode.INTERRUPTED)
@@ -181,39 +192,10 @@ def _instead(item: pytest.Item, report: pytest.TestReport) -> list[Result]:
     return [not_run(row, reason.removeprefix("Skipped: "), scale, str(item.config.getoption("effort")))]
 
 
-UNDECIDED = pytest.StashKey[bool]()
-"""True once a checkpoint's interval left a threshold open."""
-UNDECIDED_STATUS = 6
-"""Exit status of a run that failed nothing and left a checkpoint undecided; pytest's own go up to 5."""
-
-
-class Writer:
-    """Writes the results of every report that reaches the process which has the terminal."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Append one line a result."""
-        if getattr(report, "on_record", False):
-            return
-        for entry in getattr(report, "evidence", []):
-            result = Result(**entry)
-            if result.scale not in SCALES:
-                continue
-            if result.claim == CHECKPOINT and result.verdict == Verdict.INCONCLUSIVE.value:
-                self.config.stash[UNDECIDED] = True
-            place = folders(self.config, result.scale)
-            less = result.verdict == Verdict.NOT_RUN.value and result.claim != CHECKPOINT
-            if less and row_of(self.config, place.run, result.row) is not None:
-                continue  # what is on record is never replaced by less; a file that no longer opens is no record
-            self.config.stash[RECORDER].add(place, result)
-            self.config.stash[TOUCHED][result.scale] = place
-
-
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Record and show results in one process only."""
     config = session.config
+    config.stash[SESSION] = session
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Writer(config))
     terminal.register(config, config.stash[PROGRESS])
@@ -226,35 +208,26 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = UNDECIDED_STATUS
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Take the folders that results go to, in the process that has the terminal."""
+    if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+        hold.take(session)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let other runs have this one's folders."""
+    hold.release(config)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> Generator[None, None, None]:
     """Write the pages of what was measured, and print the matrix after everything else."""
     yield
-    if not config.stash[TOUCHED]:
-        return
-    from bench.report import comparison, write  # noqa: PLC0415 - plots take a moment to import
-    from bench.report.matrix import summary  # noqa: PLC0415
-
-    for scale, place in sorted(config.stash[TOUCHED].items()):
-        record = known_evidence(config, place.record) if place.record not in (None, place.run) else None
-        compact(place.run)
-        write.write(place.run, record=record, stale=stale_rows)
-        if place.run == place.record:
-            write.write_index(place.run.parent)
-        judging = bool(config.getoption("compressed"))
-        terminalreporter.section("checkpoints" if judging else f"claims, {scale} scale")
-        own = read(place.run)
-        said = comparison.plain(own) if judging else summary(*write.layered(own, record))
-        terminalreporter.write_line(said)
-        terminalreporter.write_line(f"pages and evidence: {_shown(config, place.run)}")
-        for number in own.damaged:
-            terminalreporter.write_line(f"{place.run / 'evidence.jsonl'} line {number} is damaged and left out")
-    for line in config.stash[RECORDER].refused:
-        terminalreporter.write_line(f"not recorded: {line}")
-
-
-def _shown(config: pytest.Config, folder: Path) -> str:
-    inside = folder.is_relative_to(config.rootpath)
-    return str(folder.relative_to(config.rootpath)) if inside else str(folder)
+    if config.stash[TOUCHED]:
+        if not closing.write_pages(terminalreporter, config, config.stash[TOUCHED]):
+            config.stash[SESSION].exitstatus = pytest.ExitCode.USAGE_ERROR
+        for line in config.stash[RECORDER].refused:
+            terminalreporter.write_line(f"not recorded: {line}")

@@ -27,6 +27,8 @@ def check_device(device: str) -> None:
             f"device {device} was asked for and this suite computes on cpu and cuda alone, where its precision and "
             "kernels are known; use --device=cpu"
         )
+    if named.type == "cpu" and named.index:
+        raise InputError(f"device {device} was asked for and a machine has one CPU, without a number; use --device=cpu")
     if named.type == "cuda":
         _check_cuda(device, named.index)
 

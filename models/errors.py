@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class TooLittleText(InputError):
     """A sound text that is too short for what would be trained or scored on it; other measurements may do with it."""
+
+
+class UnusableModel(InputError):
+    """A model without which nothing else can be measured either."""

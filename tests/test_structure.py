@@ -94,6 +94,7 @@ BENCH = {
 ALSO = {
     # What the command line names is measured one by one, and one that does not open leaves its reason.
     "checkpoint": {"given", "outcomes"},
+    "gpu": {"budget"},  # an hour's budget is spelled as a session's is
 }
 
 

@@ -9,6 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from bench.budget import seconds_of
 from bench.gpu.pack import MOST_BYTES, pack, slug
 from bench.gpu.steps import Step, run, steps
 
@@ -60,10 +63,21 @@ def _keep() -> None:
         print(f"{archive} is above {MOST_BYTES / 1e6:g} MB; split it to carry it", file=sys.stderr)
 
 
+def _time(asked: str) -> str:
+    """Time that `--time-budget` takes, refused before an hour is spent."""
+    try:
+        seconds_of(asked)
+    except pytest.UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return asked
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 2 without a GPU, 1 where something failed, with what was measured packed all the same."""
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description="Measure on a borrowed GPU and pack.")
-    parser.add_argument("--budget", default="50m", help="time to measure in after the smoke, such as 50m or 2h")
+    parser.add_argument(
+        "--budget", type=_time, default="50m", help="time to measure in after the smoke, such as 50m or 2h"
+    )
     chosen = parser.parse_args(arguments)
     if (BUNDLE / "assets").is_dir():
         from bench.gpu.bundle import fill  # noqa: PLC0415 - where something was carried over

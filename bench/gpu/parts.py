@@ -13,6 +13,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 MANIFEST = "manifest.json"
 PART_BYTES = 60 * 10**6
@@ -48,9 +49,11 @@ def join(parts: Path, folder: Path) -> None:
     """Make the folder again, after every part has been checked; what stood there goes.
 
     Raises:
-        DamagedPartsError: there is no manifest, or parts are missing or damaged, by name.
+        DamagedPartsError: there is no manifest, parts are missing or damaged, by name, or the folder holds them.
     """
     names = _checked(parts)
+    if folder.resolve() in (parts.resolve(), *parts.resolve().parents, Path.cwd(), *Path.cwd().parents):
+        raise DamagedPartsError(f"{folder} holds the parts or this folder, and what stands there goes; name a new one")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with tempfile.TemporaryFile(dir=folder) as archive:
@@ -66,7 +69,7 @@ def _checked(parts: Path) -> list[str]:
     """Names of the parts, all there and whole."""
     if not (parts / MANIFEST).is_file():
         raise DamagedPartsError(f"no {MANIFEST} in {parts}; carry it over together with the parts")
-    entries = json.loads((parts / MANIFEST).read_text(encoding="utf-8"))["parts"]
+    entries = _entries(parts / MANIFEST)
     wrong = []
     for entry in entries:
         path = parts / entry["name"]
@@ -77,6 +80,16 @@ def _checked(parts: Path) -> list[str]:
     if wrong:
         raise DamagedPartsError(f"{', '.join(wrong)} in {parts}; carry over again what is named")
     return [entry["name"] for entry in entries]
+
+
+def _entries(manifest: Path) -> list[dict[str, Any]]:
+    try:
+        entries = json.loads(manifest.read_text(encoding="utf-8"))["parts"]
+        if all(Path(entry["name"]).name == entry["name"] and entry["sha256"] and entry["bytes"] for entry in entries):
+            return entries
+    except (ValueError, LookupError, TypeError):
+        pass
+    raise DamagedPartsError(f"{manifest} is damaged; carry it over again")
 
 
 def _write(path: Path, data: bytes) -> Path:
@@ -97,8 +110,11 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         join(chosen.parts, chosen.folder)
-    except DamagedPartsError as error:
+    except (DamagedPartsError, tarfile.TarError) as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}; give a folder that can be written", file=sys.stderr)
         return 1
     return 0
 

@@ -5,8 +5,10 @@ A reading is a file of its own, so that a training which was interrupted goes on
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from torch import Tensor
@@ -17,6 +19,7 @@ from bench.measure.perplexity import token_losses
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Arrays
 from compress.factorisation.kronecker.method import trained_scalars
+from models.errors import InputError
 from models.folders import written_aside
 
 FRACTIONS = (0.1, 1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -75,15 +78,29 @@ class Readings:
             np.savez(file, **arrays)
         model.train()
 
+    def _read(self, step: int) -> dict[str, Array]:
+        path = self._file(step)
+        try:
+            with path.open("rb") as file, np.load(file) as kept:
+                return dict(kept)
+        except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+            raise InputError(
+                f"the reading {path} is missing or damaged ({type(error).__name__}: {error}); delete {self.folder}, "
+                "and the student is trained again"
+            ) from error
+
     def gathered(self, tokens: int, before: int = 0) -> Arrays:
         """Arrays over all readings, given the tokens of a whole training and of a phase before it.
 
         `along` `[readings]` tokens and `held_out` `[readings]` losses; at each of `FRACTIONS`, `tokens` `[fractions]`,
         `scored` and `elsewhere` `[fractions, documents]` and `scalars` `[fractions, scalars]`.
+
+        Raises:
+            InputError: a reading is missing or damaged.
         """
         count = self.steps // self.parts
         steps, chosen = reading_steps(count), list(steps_of(count).values())
-        read = {step: dict(np.load(self._file(step))) for step in steps}
+        read = {step: self._read(step) for step in steps}
         return {
             "along": np.array([before + tokens * step // count for step in steps]),
             "held_out": np.array([float(read[step]["held_out"][0]) for step in steps]),

@@ -18,9 +18,10 @@ from bench.measure.settings import Settings
 from bench.measure.store import Store
 from bench.verdict.evidence import Origin
 from models.data.embedded import documents_of
+from models.data.folder import check_data
 from models.data.text import Corpus, Document, calibration_batches, read_documents, split, text_sha256
 from models.device import check_device, check_memory, use
-from models.errors import InputError
+from models.errors import InputError, UnusableModel
 from models.load import Decoder, identity, load
 
 CALIBRATION_BATCH = {"cpu": 4, "cuda": 32}
@@ -48,7 +49,7 @@ class Session:
     """Whether those of an earlier run may be used."""
 
     def check(self) -> None:
-        """Refuse a model, a text or a device that is not there, before anything is measured; compute on the device.
+        """Refuse a model, texts or a device that cannot be used, before anything is measured; compute on the device.
 
         Raises:
             InputError: one of them does not exist, or the device has too little memory free.
@@ -56,7 +57,9 @@ class Session:
         check_device(self.settings.device)
         check_memory(self.settings.device, self.settings.gpu_memory)
         use(self.settings.device)
-        _ = self.model_sha256, self.text_sha256
+        if self.settings.data_dir is not None:
+            check_data(self.settings.data_dir)
+        _ = self.model_sha256, self.text_sha256, self.more_documents
 
     @cached_property
     def model_sha256(self) -> str:
@@ -78,7 +81,7 @@ class Session:
     def more_documents(self) -> list[Document]:
         """Documents to train on, none where there are none (`--train-text`)."""
         path = self.settings.train_text
-        return [] if path is None else read_documents(path)
+        return [] if path is None else read_documents(path, "--train-text")
 
     @property
     def text_name(self) -> str:
@@ -87,8 +90,15 @@ class Session:
 
     @cached_property
     def decoder(self) -> Decoder:
-        """The dense model."""
-        return self.loaded(self.settings.model)
+        """The dense model.
+
+        Raises:
+            UnusableModel: it cannot be opened, and so no row that asks for it can be measured.
+        """
+        try:
+            return self.loaded(self.settings.model)
+        except InputError as error:
+            raise UnusableModel(str(error)) from error
 
     @cached_property
     def exact(self) -> Decoder:

@@ -75,6 +75,9 @@ def _run(chosen: argparse.Namespace) -> int:
         if not (folder / FILE).is_file():
             print(f"no {FILE} in {folder}; give a folder that pytest bench wrote", file=sys.stderr)
             return 2
+    if chosen.join and not chosen.folders:
+        print(f"--join into {chosen.join} has nothing to join; give the folders after it", file=sys.stderr)
+        return 2
     if chosen.changes:
         return _changes(*chosen.changes, strict=chosen.strict)
     if chosen.join:

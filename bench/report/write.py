@@ -26,7 +26,7 @@ from bench.report import (
 from bench.report.pages import PAGES, View
 from bench.report.plots import png
 from bench.verdict.claims import CLAIMS, KRONY_PT, LONG_CONTEXT, PAPERS, SMALL_MODELS, SURVEY
-from bench.verdict.evidence import FILE, DamagedRecord, Evidence, Result, read
+from bench.verdict.evidence import FILE, DamagedRecord, Evidence, Result, lock, read
 from models.folders import written_aside
 
 EXTRAS: Mapping[str, Callable[[Evidence], tuple[list[str], dict[str, Figure]]]] = {
@@ -56,8 +56,9 @@ def write(
     evidence, recorded = layered(own, record)
     view = View(evidence, recorded, stale(evidence) if stale else {})
     files = rendered(view, folder.name)
-    for name, content in files.items():
-        _place(folder / name, content)
+    with lock(folder):
+        for name, content in files.items():
+            _place(folder / name, content)
     return [folder / name for name in files]
 
 
@@ -74,7 +75,7 @@ def rendered(view: View, name: str) -> dict[str, bytes]:
     texts, figures = {}, {}
     judging = bool(view.evidence.rows) and len(sheets.rows_of(view.evidence)) == len(view.evidence.rows)
     for paper in () if judging else PAPERS:
-        sections, own = EXTRAS[paper.key](view.evidence)
+        sections, own = _extras(paper.key, view.evidence)
         rows = [row for c in CLAIMS.values() if c.paper is paper for row in matrix.results_of(view.evidence, c.id)]
         plot = _forest(figures, PAGES[paper.key], rows)
         figures |= own
@@ -90,6 +91,19 @@ def rendered(view: View, name: str) -> dict[str, bytes]:
     return {page: _encoded(text) for page, text in texts.items()} | {
         plot: png(drawn) for plot, drawn in figures.items()
     }
+
+
+def _extras(key: str, evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
+    """Sections and plots of a paper; a sentence in their place where a row's details are those of another version."""
+    try:
+        return EXTRAS[key](evidence)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        said = (
+            f"Plots and tables of {key} cannot be made of its rows' details ({error!r}): they are of another version "
+            "of the suite, or were changed by hand; measure these rows again."
+        )
+        print(said, file=sys.stderr)
+        return [said], {}
 
 
 def _forest(figures: dict[str, Figure], stem: str, rows: Sequence[Result]) -> str:

@@ -7,7 +7,7 @@ from). A line that comes later replaces an earlier one of the same name.
 
 from __future__ import annotations
 
-import json
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from bench.verdict.entries import EFFORTS, Arrays, Origin, Result, Variant, outranks
-from bench.verdict.lines import FORMAT, DamagedRecord, check_format, line_of, result_of, variant_of
+from bench.verdict.lines import FORMAT, DamagedRecord, check_format, entry_of, line_of, result_of, run_of, variant_of
 from models.folders import written_aside
 
 __all__ = (
@@ -31,11 +31,16 @@ __all__ = (
     "Variant",
     "append",
     "compact",
+    "lock",
     "outranks",
     "read",
 )
 
 FILE = "evidence.jsonl"
+NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""Errors of a place where no file can be."""
+KEPT_BYTES = "surrogateescape"
+"""Way in which bytes that are no UTF-8 are read and written again as they were."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,14 @@ def read(folder: Path) -> Evidence:
     """Evidence of a folder; empty where there is none. Lines that are damaged are kept apart and harm nothing.
 
     Raises:
-        DamagedRecord: the file is not text, or was written by a later version of the suite.
+        DamagedRecord: the file cannot be opened, or was written by a later version of the suite.
     """
     path, evidence = folder / FILE, Evidence()
-    if not path.exists():
-        return evidence
     try:
-        content = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes().decode(errors=KEPT_BYTES)
+    except OSError as error:
+        if error.errno in NOWHERE:
+            return evidence
         raise DamagedRecord(f"{path} cannot be read ({error}); move it away, or restore it from git") from error
     for number, line in enumerate(content.split("\n"), 1):  # splitlines would cut JSON at U+2028
         if line.strip():
@@ -78,11 +83,11 @@ def read(folder: Path) -> Evidence:
 
 def _take(evidence: Evidence, number: int, line: str, path: Path) -> None:
     try:
-        entry = json.loads(line)
+        entry = entry_of(line)
         kind = entry.pop("kind")
         if kind == "run":
             check_format(entry, path)
-            evidence.runs[entry["run"]] = entry
+            evidence.runs[entry["run"]] = run_of(entry)
         elif kind == "variant":
             variant = variant_of(entry)
             evidence.variants[variant.key] = variant
@@ -90,13 +95,14 @@ def _take(evidence: Evidence, number: int, line: str, path: Path) -> None:
             evidence.rows[entry["row"]] = result_of(entry)
         else:
             raise KeyError(kind)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, DamagedRecord):
             raise
         evidence.damaged[number] = line
 
 
-def _lock(folder: Path) -> FileLock:
+def lock(folder: Path) -> FileLock:
+    """Lock that whoever writes to a folder's record or pages holds for that long."""
     return FileLock(folder / ".evidence.lock", timeout=60)
 
 
@@ -107,7 +113,7 @@ def append(folder: Path, entry: Result | Variant | dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
-    with _lock(folder), path.open("ab+") as file:
+    with lock(folder), path.open("ab+") as file:
         file.seek(0, 2)
         if file.tell() and (file.seek(-1, 2), file.read(1))[1] != b"\n":
             file.write(b"\n")
@@ -116,7 +122,7 @@ def append(folder: Path, entry: Result | Variant | dict[str, Any]) -> None:
 
 def compact(folder: Path) -> None:
     """Rewrite a folder's record with the latest entry of every name, the runs they come from, and what is damaged."""
-    with _lock(folder):
+    with lock(folder):
         evidence = read(folder)
         used = {entry.run for entry in (*evidence.rows.values(), *evidence.variants.values())}
         entries: Iterable[Result | Variant | dict[str, Any]] = [
@@ -124,6 +130,6 @@ def compact(folder: Path) -> None:
             *evidence.variants.values(),
             *evidence.rows.values(),
         ]
-        with written_aside(folder / FILE) as beside, beside.open("w", encoding="utf-8") as file:
+        with written_aside(folder / FILE) as beside, beside.open("w", encoding="utf-8", errors=KEPT_BYTES) as file:
             file.writelines(map(line_of, entries))
             file.writelines(f"{line}\n" for line in evidence.damaged.values())

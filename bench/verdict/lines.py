@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from bench.verdict.documents import Array
-from bench.verdict.entries import Origin, Result, Variant
+from bench.verdict.entries import EFFORTS, Origin, Result, Variant
 from bench.verdict.regions import Verdict
 
 FORMAT = 2
@@ -35,6 +37,37 @@ def line_of(entry: Result | Variant | dict[str, Any]) -> str:
     return json.dumps(written, ensure_ascii=False) + "\n"
 
 
+def entry_of(line: str) -> dict[str, Any]:
+    """Entry that a line holds.
+
+    Raises:
+        ValueError: it is no JSON, or holds what is no text, such as bytes of another encoding.
+        AttributeError: it is no object.
+    """
+    line.encode()
+    entry = json.loads(line, parse_constant=_refused)
+    if "\\ud" in line.lower():  # half a surrogate pair, which JSON can spell and no page can show
+        json.dumps(entry, ensure_ascii=False).encode()
+    return entry
+
+
+def _refused(number: str) -> float:
+    raise ValueError(f"{number} is no JSON")
+
+
+def run_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """Header of a run that a line of the record holds.
+
+    Raises:
+        TypeError: it has no name, or its values are not those of a header.
+    """
+    plain = [value for name, value in entry.items() if name not in ("run", "started", "options")]
+    named = isinstance(entry["run"], str) and isinstance(entry.get("started", ""), str)
+    if not named or not isinstance(entry.get("options", {}), dict) or any(isinstance(v, dict | list) for v in plain):
+        raise TypeError(f"{entry['run']!r} is no header of a run")
+    return entry
+
+
 def check_format(entry: dict[str, Any], path: Path) -> None:
     """Refuse the header of a run that a later version of the suite wrote."""
     if entry.get("format", 1) > FORMAT:
@@ -44,18 +77,51 @@ def check_format(entry: dict[str, Any], path: Path) -> None:
 
 
 def result_of(entry: dict[str, Any]) -> Result:
-    """Row that a line of the record holds; fields that this version does not know are left out."""
-    known = {f.name for f in fields(Result)}
+    """Row that a line of the record holds; fields that this version does not know are left out.
+
+    Raises:
+        ValueError: a verdict or an effort that there is none of.
+        TypeError: a field is missing or of another type.
+    """
     Verdict(entry["verdict"])
-    return Result(**{"part": "", **{key: value for key, value in entry.items() if key in known}})
+    if entry.get("effort") not in (None, "", *EFFORTS):
+        raise ValueError(f"{entry['effort']!r} is no effort")
+    return Result(**{"part": "", **_typed(Result, entry)})
 
 
 def variant_of(entry: dict[str, Any]) -> Variant:
-    """Variant that a line of the record holds, with its arrays."""
-    known = {f.name for f in fields(Variant)}
+    """Variant that a line of the record holds, with its arrays.
+
+    Raises:
+        ValueError: an array does not fit its shape or type.
+        TypeError: a field is missing or of another type.
+    """
     arrays = {name: decoded(packed) for name, packed in entry["arrays"].items()}
-    plain = {key: value for key, value in entry.items() if key in known}
-    return Variant(**{**plain, "origin": Origin(**entry["origin"]), "arrays": arrays})
+    origin = Origin(**_typed(Origin, entry["origin"]))
+    return Variant(**_typed(Variant, {**entry, "origin": origin, "arrays": arrays}))
+
+
+def _typed(of: type, entry: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a class that an entry has; each must be of the type that the class says."""
+    kinds = _kinds(of)
+    known = {name: value for name, value in entry.items() if name in kinds}
+    for name, value in known.items():
+        unnamed = isinstance(value, list) and not all(isinstance(item, str) for item in value)
+        endless = isinstance(value, float) and not math.isfinite(value)
+        if unnamed or endless or not isinstance(value, kinds[name]):
+            raise TypeError(f"{name} is {value!r}")
+    return known
+
+
+@functools.cache
+def _kinds(of: type) -> dict[str, tuple[type, ...]]:
+    """Types that the value of each field may have; JSON writes a whole number where a float is meant."""
+    kinds = {}
+    for name, hint in get_type_hints(of).items():
+        options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        plain = tuple(get_origin(option) or option for option in options)
+        kinds[name] = (*plain, int) if float in plain else plain
+    return kinds
 
 
 def encoded(values: Array) -> dict[str, Any]:
@@ -75,8 +141,11 @@ def _number(value: Any) -> Any:
 
 def decoded(packed: dict[str, Any]) -> Array:
     """The array that `encoded` packed."""
+    dtype = np.dtype(packed["dtype"])
+    if dtype.hasobject:
+        raise ValueError(f"an array of {dtype} holds no numbers")
     values = [math.nan if x is None else x for x in packed["values"]]
-    return np.array(values, dtype=packed["dtype"]).reshape(packed["shape"])
+    return np.array(values, dtype=dtype).reshape(packed["shape"])
 
 
 def clean(value: Any) -> Any:

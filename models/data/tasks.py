@@ -125,6 +125,8 @@ def _rows(path: Path, *columns: str) -> list[dict[str, str]]:
     missing = [column for column in columns if not rows or column not in rows[0]]
     if missing:
         raise InputError(f"{path} has no rows with the column {', '.join(missing)}; give a file that has")
+    if any(None in row.values() for row in rows):
+        raise InputError(f"{path} has rows of fewer columns than its first line; mend or delete them")
     return rows
 
 

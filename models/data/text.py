@@ -46,26 +46,27 @@ class Corpus:
     """Hash of all the text, so that a result can name what it was measured on."""
 
 
-def read_documents(path: Path) -> list[Document]:
+def read_documents(path: Path, option: str = "--text") -> list[Document]:
     """The documents of a text file, in order.
 
     `.jsonl` holds one `{"text": ..., "title": ...}` a line; `.xz` files are
     unpacked in memory. In any other file documents are separated by `<|endoftext|>`, else by WikiText's
     ` = Title = ` lines, else by lines `# Title: ...`, else by two or more blank lines.
 
+    Args:
+        path: of the file.
+        option: that names it, for the sentence of an error.
+
     Raises:
         InputError: the file is missing, is not UTF-8, is empty, or holds fewer than two documents.
     """
     if not path.is_file():
-        raise InputError(f"no text file at {path}; give --text an existing .txt or .jsonl file")
-    try:
-        with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8") as file:
-            content = file.read()
-    except (lzma.LZMAError, EOFError) as error:
-        raise InputError(f"{path} is no complete .xz file ({error}); copy it again") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error}); convert it, for instance with iconv") from error
-    documents = _jsonl(path, content) if path.suffix == ".jsonl" else _plain(path.stem, content)
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"no text file at {path}: it {what}; give {option} an existing .txt or .jsonl file")
+    packed = path.suffix.lower() == ".xz"
+    content = _content(path, packed=packed)
+    inner = path.with_suffix("") if packed else path
+    documents = _jsonl(path, content) if inner.suffix.lower() == ".jsonl" else _plain(path.stem, content)
     documents = [document for document in documents if document.text.strip()]
     if len(documents) < 2:
         raise InputError(
@@ -73,6 +74,20 @@ def read_documents(path: Path) -> list[Document]:
             f"scored); separate documents by a line {END_OF_TEXT}, by ' = Title = ' lines or by two blank lines"
         )
     return documents
+
+
+def _content(path: Path, *, packed: bool) -> str:
+    try:
+        with lzma.open(path, "rt", encoding="utf-8") if packed else path.open(encoding="utf-8") as file:
+            return file.read()
+    except (lzma.LZMAError, EOFError) as error:
+        raise InputError(f"{path} is no complete .xz file ({error}); copy it again") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not UTF-8 text ({error}); convert it, for instance with iconv, or unpack it if it is packed"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); change its permissions or copy it") from error
 
 
 def json_lines(content: str) -> Iterator[tuple[int, str]]:
@@ -92,10 +107,17 @@ def _jsonl(path: Path, content: str) -> list[Document]:
             entry = json.loads(line)
             if not isinstance(entry["text"], str):
                 raise TypeError(f"text is {entry['text']!r}")
+            entry["text"].encode()  # half a surrogate pair is no text
             documents.append(Document(str(entry.get("title", f"line {number}")), entry["text"]))
-        except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
-            raise InputError(f'{path} line {number} is not {{"text": "..."}} ({error!r})') from error
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+            raise InputError(
+                f'{path} line {number} is not {{"text": "..."}} ({_reason(error)}); mend or delete that line'
+            ) from error
     return documents
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:200]
 
 
 def _plain(name: str, content: str) -> list[Document]:

@@ -99,7 +99,7 @@ def train(
     kept = Checkpoints(run.accelerator, folder, training)
     bar = tqdm(total=training.steps, unit=" steps", disable=watch is not None, leave=False)
     try:
-        with torch.random.fork_rng(devices=generators_of(run.accelerator.device)):
+        with kept.alone(), torch.random.fork_rng(devices=generators_of(run.accelerator.device)):
             torch.manual_seed(training.seed)
             history = kept.resume()
             bar.update(len(history.losses))

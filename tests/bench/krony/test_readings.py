@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bench.krony.readings import FRACTIONS, Readings, reading_steps, steps_of
 from bench.krony.text import Tokens
+from models.errors import InputError
 from models.training.train import Training, train
 from tests.tiny_models import VOCABULARY, tiny_gpt2
 
@@ -84,3 +85,23 @@ def test_arrays_have_a_row_a_checkpoint(tmp_path, text):
 def test_smaller_batches_are_read_after_as_many_tokens(tmp_path, text):
     arrays = trained(tmp_path, text, steps=16, parts=4)
     assert arrays["along"].tolist() == [64, 128, 192, 256]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 torn", b"words"])
+def test_a_damaged_reading_is_named_with_the_way_out(tmp_path, text, content):
+    readings = Readings(tmp_path, text, 1)
+    for step in reading_steps(1):
+        np.savez(tmp_path / f"reading-{step:08d}.npz", held_out=np.zeros(1))
+        path = tmp_path / f"reading-{step:08d}.npz"
+        path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(InputError, match=r"the reading .*reading-00000001\.npz is missing or damaged .*; delete "):
+        readings.gathered(1)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_torn_reading_is_named_with_the_way_out(tmp_path, text, share):
+    path = tmp_path / "reading-00000001.npz"
+    np.savez(path, held_out=np.zeros(99))
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(InputError, match="is missing or damaged"):
+        Readings(tmp_path, text, 1).gathered(1)

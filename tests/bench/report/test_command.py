@@ -61,11 +61,11 @@ def test_a_folder_without_evidence_is_refused_in_a_sentence(tmp_path, capsys, op
     assert capsys.readouterr().err == f"no {FILE} in {tmp_path}; give a folder that pytest bench wrote\n"
 
 
-def test_a_record_that_is_no_text_is_refused_in_a_sentence(folder, capsys):
-    (folder / FILE).write_bytes(b"\xff\xfe\x00")
+def test_a_record_of_a_later_version_is_refused_in_a_sentence(folder, capsys):
+    append(folder, RUN | {"format": 9})
     assert command.main([str(folder)]) == 2
     said = capsys.readouterr().err
-    assert "cannot be read" in said
+    assert "is of format 9" in said
     assert len(said.splitlines()) == 1
 
 

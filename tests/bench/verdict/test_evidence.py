@@ -83,10 +83,18 @@ def test_a_record_of_a_later_version_is_refused(tmp_path):
         read(tmp_path)
 
 
-def test_a_record_that_is_no_text_is_named(tmp_path):
-    (tmp_path / FILE).write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DamagedRecord, match=r"evidence\.jsonl cannot be read"):
+def test_a_record_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(DamagedRecord, match=r"evidence\.jsonl cannot be read .*; move it away"):
         read(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_kept_as_they_are(tmp_path):
+    append(tmp_path, ROW)
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b"\xff\xfe\x00\n")
+    compact(tmp_path)
+    assert (tmp_path / FILE).read_bytes().endswith(b"\n\xff\xfe\x00\n") and set(read(tmp_path).rows) == {"LC1-x"}
 
 
 def test_compacting_keeps_the_latest_of_each_name_and_is_idempotent(tmp_path):

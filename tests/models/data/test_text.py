@@ -133,3 +133,24 @@ def test_documents_up_to_a_hash_are_calibrated_on_and_never_scored():
     assert len(later.scored) == 12
     # Without it, the last two of twenty calibrate, for want of shorter ones.
     assert later.titles[: len(every.titles) - 8] == every.titles[8:]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
+def test_only_a_line_feed_ends_a_line_of_json(tmp_path, separator):
+    texts = [f"one{separator}two", "three"]
+    content = "\n".join(json.dumps({"text": text}, ensure_ascii=False) for text in texts)
+    (tmp_path / "a.jsonl").write_bytes(content.encode())
+    assert [document.text for document in read_documents(tmp_path / "a.jsonl")] == texts
+
+
+def test_packed_json_lines_are_read_as_unpacked_ones(tmp_path):
+    content = b'{"text": "one", "title": "First"}\n{"text": "two"}'
+    (tmp_path / "a.jsonl").write_bytes(content)
+    (tmp_path / "a.jsonl.xz").write_bytes(lzma.compress(content))
+    plain, packed = (read_documents(tmp_path / name) for name in ("a.jsonl", "a.jsonl.xz"))
+    assert plain == packed == [Document("First", "one"), Document("line 2", "two")]
+
+
+def test_a_bad_text_to_train_on_names_its_own_option(tmp_path):
+    with pytest.raises(InputError, match="it is a folder; give --train-text an existing"):
+        read_documents(tmp_path, "--train-text")
