@@ -43,6 +43,8 @@ from models.sources import GGUF, folder_of, weight_files
 Report = Mapping[str, Any]
 """Keys that transformers missed, did not expect, or found in other shapes."""
 
+WRITE_AGAIN = "correct its config.json, or write it again with the program that made it"
+
 
 def opened(
     name: str, place: Path, dtype: torch.dtype, device: str = "cpu"
@@ -60,7 +62,7 @@ def opened(
     """
     model = _from_file(name, place, dtype) if place.suffix == GGUF else _from_folder(name, place, dtype, device)
     check_ties(name, model)
-    with _in_a_sentence(f"the tokenizer of {name} cannot be opened; save that of its dense model beside its weights"):
+    with _in_a_sentence(f"the tokenizer of {name} cannot be opened", "save that of its dense model beside its weights"):
         tokenizer = AutoTokenizer.from_pretrained(**_where(place))
     return model, tokenizer
 
@@ -71,7 +73,7 @@ def configuration(name: str) -> PreTrainedConfig:
     Raises:
         InputError: no such model, or a configuration that transformers cannot read.
     """
-    with _in_a_sentence(f"the configuration of {name} cannot be read by {VERSION}"):
+    with _in_a_sentence(f"the configuration of {name} cannot be read by {VERSION}", WRITE_AGAIN):
         return AutoConfig.from_pretrained(**_where(folder_of(name)))
 
 
@@ -97,7 +99,7 @@ def _from_folder(name: str, folder: Path, dtype: torch.dtype, device: str) -> Pr
     elif method is not None and device != "cpu":
         options["device_map"] = device
     fact = f"{name} is in the format {title(method)} and" if method else name
-    with _in_a_sentence(f"{fact} cannot be opened by {VERSION}"):
+    with _in_a_sentence(f"{fact} cannot be opened by {VERSION}", WRITE_AGAIN):
         quanto = method == QUANTO
         model, report = open_quanto(folder, files, dtype) if quanto else _with_report(folder, dtype, **options)
     check_complete(f"{name}, in the format {title(method)}," if method else name, report)
@@ -110,7 +112,8 @@ def _from_file(name: str, file: Path, dtype: torch.dtype) -> PreTrainedModel:
     # Only versions that could leave weights packed know how they are told not to.
     config = getattr(transformers, "GgufConfig", None)
     options = {} if config is None else {"quantization_config": config(dequantize=True)}
-    with _in_a_sentence(f"{name} is no whole GGUF file of a decoder that {VERSION} opens"):
+    again = "copy, download or convert it again"
+    with _in_a_sentence(f"{name} is no whole GGUF file of a decoder that {VERSION} opens", again):
         model, report = _with_report(file.parent, dtype, gguf_file=file.name, **options)
     # transformers refuses to save while it believes that the weights are still packed.
     if hasattr(model.config, "quantization_config"):
@@ -134,7 +137,7 @@ def _with_report(place: Path, dtype: torch.dtype, **options: Any) -> tuple[PreTr
 
 
 @contextmanager
-def _in_a_sentence(fact: str) -> Iterator[None]:
+def _in_a_sentence(fact: str, way_out: str) -> Iterator[None]:
     """Turns whatever a library raises at a damaged or foreign file into what the user can read, and that alone."""
     report = _Report()
     logging.disable_default_handler()  # a refusal names what transformers would write tables of
@@ -146,7 +149,7 @@ def _in_a_sentence(fact: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # files of unknown origin make libraries fail in every way there is
-        raise InputError(f"{fact}: {report.damaged or _first_line(error)}") from error
+        raise InputError(f"{fact} ({report.damaged or _first_line(error)}); {way_out}") from error
     finally:
         logging.remove_handler(report)
         logging.enable_default_handler()
