@@ -56,8 +56,8 @@ def check_complete(name: str, report: Mapping[str, Any]) -> None:
         problems.append(f"the architecture has no {_listed(unknown)}")
     if problems:
         raise InputError(
-            f"the weights of {name} do not fit its config.json: {'; '.join(problems)}; write it again with "
-            "save_pretrained from the model that config.json describes"
+            f"the weights of {name} do not fit its configuration: {'; '.join(problems)}; write it again with "
+            "the program that made it, from the model that the configuration describes"
         )
 
 
@@ -83,8 +83,8 @@ def check_ties(name: str, model: PreTrainedModel) -> None:
         pair = weights.get(one), weights.get(other)
         if pair[0] is not pair[1] and all(type(each) in {Tensor, nn.Parameter} for each in pair):
             raise InputError(
-                f"the config.json of {name} ties {one} to {other}, and its weights have another value for each; set "
-                "tie_word_embeddings to false there, or write it again with save_pretrained"
+                f"the configuration of {name} ties {one} to {other}, and its weights have another value for each; set "
+                "tie_word_embeddings to false in config.json, or write it again with save_pretrained"
             )
 
 
