@@ -16,6 +16,13 @@ from models.held import held_tensors
 
 CONSTANTS = (".masked_bias", ".rotary_emb.inv_freq")
 """Ends of the names of buffers that old checkpoints hold and architectures now make themselves."""
+MARKS = {
+    ".W_q": "HQQ",
+    ".qweight": "GPTQ or AWQ",
+    ".weight._data": "optimum-quanto",
+    ".weight_packed": "compressed-tensors",
+}
+"""Ends of the names that a format gives its tensors, where the configuration may not say that it is one."""
 NAMED = 3
 """Tensors of one kind that a refusal names; it counts the others."""
 
@@ -48,12 +55,16 @@ def check_complete(name: str, report: Mapping[str, Any]) -> None:
     """
     problems = []
     if misshapen := sorted(report.get("mismatched_keys", ())):
-        shapes = [f"{key} is {_sizes(found)} and the configuration says {_sizes(said)}" for key, found, said in misshapen]
-        problems.append(_listed(shapes))
+        shapes = [
+            f"{key} is {_sizes(found)} and the configuration says {_sizes(said)}" for key, found, said in misshapen
+        ]
+        problems.append(listed(shapes))
     if absent := sorted(set(report.get("missing_keys", ())) - {key for key, *_ in misshapen}):
-        problems.append(f"it lacks {_listed(absent)}")
+        problems.append(f"it lacks {listed(absent)}")
     if unknown := sorted(key for key in report.get("unexpected_keys", ()) if not key.endswith(CONSTANTS)):
-        problems.append(f"the architecture has no {_listed(unknown)}")
+        marks = [name for mark, name in MARKS.items() if any(key.endswith(mark) for key in unknown)]
+        packed = f" (names of the format {marks[0]}, which is not opened so)" if marks else ""
+        problems.append(f"the architecture has no {listed(unknown)}{packed}")
     if problems:
         raise InputError(
             f"the weights of {name} do not fit its configuration: {'; '.join(problems)}; write it again with "
@@ -65,7 +76,8 @@ def _sizes(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape)) or "a number"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Three names, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 

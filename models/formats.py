@@ -16,6 +16,7 @@ from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 from models.errors import InputError
 from models.packages import installed, lacking
 
+COMPRESSED_TENSORS, QUANTO = "compressed-tensors", "quanto"
 QUANTO_MAP = "quanto_qmap.json"
 """File by which optimum-quanto marks its folders: their config.json says nothing."""
 VERSION = f"transformers {transformers.__version__}"
@@ -33,10 +34,10 @@ class Format:
 FORMATS = {
     "awq": Format("AWQ", {"gptqmodel": "gptqmodel"}),
     "bitsandbytes": Format("bitsandbytes", {"bitsandbytes": "bitsandbytes"}),
-    "compressed-tensors": Format("compressed-tensors", {"compressed_tensors": "compressed-tensors"}),
+    COMPRESSED_TENSORS: Format("compressed-tensors", {"compressed_tensors": "compressed-tensors"}),
     "gptq": Format("GPTQ", {"optimum": "optimum", "gptqmodel": "gptqmodel"}),
     "hqq": Format("HQQ", {"hqq": "hqq"}),
-    "quanto": Format("optimum-quanto", {"optimum.quanto": "optimum-quanto"}),
+    QUANTO: Format("optimum-quanto", {"optimum.quanto": "optimum-quanto"}),
     "torchao": Format("torchao", {"torchao": "torchao"}),
 }
 """Formats by the `quant_method` of config.json; of others, transformers itself says what it needs."""
@@ -86,7 +87,7 @@ def format_of(folder: Path, config: Mapping[str, Any], name: str) -> str | None:
         InputError: a format that transformers does not have, or a configuration that does not say which.
     """
     if (folder / QUANTO_MAP).is_file():
-        return "quanto"
+        return QUANTO
     packed = config.get("quantization_config")
     if packed is None:
         return None
@@ -103,6 +104,18 @@ def format_of(folder: Path, config: Mapping[str, Any], name: str) -> str | None:
             "full width, or in another format"
         )
     return method
+
+
+def rounds_activations(config: Mapping[str, Any]) -> bool:
+    """True if a compressed-tensors folder rounds what goes into a layer or comes out of it, not only its weights."""
+    groups = config["quantization_config"].get("config_groups") or {}
+    for name, group in groups.items():
+        if not isinstance(group, dict):  # a scheme by its name, such as W8A8, with its layers
+            if not name.endswith("A16"):
+                return True
+        elif group.get("input_activations") or group.get("output_activations"):
+            return True
+    return False
 
 
 def check_packages(method: str | None, name: str) -> None:

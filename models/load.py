@@ -54,7 +54,7 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
         InputError: no such model, no safe weights in it, an architecture that is not a decoder, or no such device.
     """
     check_device(device)
-    model, tokenizer = opened(name, folder_of(name), dtype)
+    model, tokenizer = opened(name, folder_of(name), dtype, device)
     check_finite(name, model)
     use_linear_layers(model)
     model.eval().requires_grad_(False).to(torch.device(device))  # type: ignore[arg-type]

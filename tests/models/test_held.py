@@ -76,7 +76,9 @@ def test_only_files_that_are_read_count(llama_folder, tmp_path):
 
 
 @pytest.mark.parametrize(("dtype", "width"), [(torch.float32, 4), (torch.bfloat16, 2)])
-def test_the_embedded_model_counts_packed_on_disk_and_at_its_dtype_as_the_dense_one(dtype, width, tmp_path, monkeypatch):
+def test_the_embedded_model_counts_packed_on_disk_and_at_its_dtype_as_the_dense_one(
+    dtype, width, tmp_path, monkeypatch
+):
     (tmp_path / "model.gguf").write_bytes(bytes(7))
     monkeypatch.setattr("models.sources.fetch", lambda asset: tmp_path / "model.gguf")
     model = nn.Linear(5, 3).to(dtype)

@@ -86,7 +86,9 @@ def test_what_may_be_absent_or_too_many_is_not_refused(copied, tokens):
 
 def test_the_head_alone_stands_for_the_embedding_that_is_tied_to_it(copied, tokens):
     expected = load(str(copied)).hidden(tokens)
-    renamed = with_weights(copied, lambda weights: {key.replace(EMBEDDING, "lm_head.weight"): v for key, v in weights.items()})
+    renamed = with_weights(
+        copied, lambda weights: {key.replace(EMBEDDING, "lm_head.weight"): v for key, v in weights.items()}
+    )
     torch.testing.assert_close(load(str(renamed)).hidden(tokens), expected, rtol=0, atol=0)
 
 
