@@ -12,6 +12,9 @@ from models.sources import packed_file, weight_bytes
 DEPTH = 4
 """Objects inside one another that are looked into; bitsandbytes keeps scales of scales two states down."""
 
+FLOAT_BYTES = 2
+"""Bytes of the narrowest float that a GGUF file holds one by one."""
+
 
 def held_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Names and tensors of all that a model computes with, each packed weight as the plain tensors it is made of.
@@ -52,9 +55,9 @@ def held_bytes(model: nn.Module) -> int:
 def dense_bytes(name: str, model: nn.Module) -> int:
     """Bytes on disk that those of a dense model's compressed copies are compared with.
 
-    A folder counts as the weights that are read of it. A model that came packed in one file counts as its weights take
-    unpacked, in the dtype that it is loaded in: a copy at full width is no larger. What the file itself takes is
-    `models.sources.weight_bytes`.
+    A folder counts as the weights that are read of it, and so does a GGUF file of plain floats. A model whose file
+    packs them, of less than two bytes a weight, counts as they take unpacked, in the dtype that it is loaded in: a copy
+    at full width is no larger. What the file itself takes is `models.sources.weight_bytes`.
 
     Args:
         name: as `models.load.load` was given it.
@@ -63,6 +66,7 @@ def dense_bytes(name: str, model: nn.Module) -> int:
     Raises:
         InputError: no such model.
     """
-    if packed_file(name) is None:
-        return weight_bytes(name)
-    return sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    on_disk, weights = weight_bytes(name), list(model.parameters())
+    if packed_file(name) is None or on_disk >= FLOAT_BYTES * sum(weight.numel() for weight in weights):
+        return on_disk
+    return sum(weight.numel() * weight.element_size() for weight in weights)

@@ -19,7 +19,7 @@ from models.packages import needed
 
 
 def open_quanto(folder: Path, files: Sequence[Path], dtype: torch.dtype) -> tuple[PreTrainedModel, Mapping[str, Any]]:
-    """Model with its weights at full width, as codes stand for them, and the names that its files lack or have too many.
+    """Model with weights at full width, as codes stand for them, and names that its files lack or have too many.
 
     Packed, its four-bit weights do not run in inference mode, nor any in another dtype than they were saved in.
 
@@ -35,8 +35,8 @@ def open_quanto(folder: Path, files: Sequence[Path], dtype: torch.dtype) -> tupl
     packed: dict[str, dict[str, str]] = json.loads((folder / QUANTO_MAP).read_text(encoding="utf-8"))
     if rounding := [name for name, layer in packed.items() if layer.get("activations", "none") != "none"]:
         raise InputError(
-            f"{folder.name} rounds the activations of {len(rounding)} layers, {rounding[0]} first, which optimum-quanto "
-            "alone can do; quantize the weights only"
+            f"{folder.name} rounds the activations of {len(rounding)} layers, {rounding[0]} first, which only "
+            "optimum-quanto can do; quantize the weights alone"
         )
     with init_empty_weights():
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=False))

@@ -68,7 +68,7 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 def _lines(vocabulary: dict[str, int], *tokenizers: PreTrainedTokenizerBase) -> list[str]:
     """Every token that is special to neither tokenizer, as text, some to a line."""
-    special = {token for each in tokenizers for token in (*each.added_tokens_encoder, *each.all_special_tokens)}
+    special = {token for each in tokenizers for token in (*each.get_added_vocab(), *each.all_special_tokens)}
     numbers = sorted(number for token, number in vocabulary.items() if token not in special)
     words = [str(tokenizers[0].decode([number])) for number in numbers]
     return [" ".join(words[start : start + LINE]) for start in range(0, len(words), LINE)]

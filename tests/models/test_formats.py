@@ -195,9 +195,7 @@ def test_compressed_tensors(dense_folder, tmp_path, scheme):
     folder = beside(dense_folder, tmp_path / "packed")
     torch.testing.assert_close(logits(load(str(folder))), expected, rtol=1e-5, atol=1e-6)
     assert weight_bytes(str(folder)) < weight_bytes(str(dense_folder)) / 2
-    is_refused_without(
-        folder, "layers.1.self_attn.o_proj.weight_packed" if "A16" in scheme else "layers.1.self_attn.o_proj.weight"
-    )
+    is_refused_without(folder, "layers.1.self_attn.o_proj.weight_scale")
 
 
 def test_hqq_is_refused_by_its_names(dense_folder, tmp_path):

@@ -37,6 +37,12 @@ def test_the_file_counts_packed_on_disk_and_unpacked_as_a_dense_model(tmp_path):
     assert weight_bytes(str(file)) < weights < dense_bytes(str(file), model) == 4 * weights <= held_bytes(model)
 
 
+def test_a_file_of_plain_floats_counts_as_it_is(tmp_path):
+    file = tmp_path / "model.gguf"
+    write(wide_llama(), file, Kind.F16)
+    assert dense_bytes(str(file), load(str(file)).model) == weight_bytes(str(file))
+
+
 def test_nothing_is_kept_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LM_COMPRESSION_BENCH_CACHE", str(tmp_path / "cache"))
     write(wide_llama(), tmp_path / "model.gguf", Kind.Q8_0)

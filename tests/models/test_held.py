@@ -4,13 +4,14 @@ import shutil
 
 import pytest
 import torch
+from gguf import GGMLQuantizationType
 from safetensors.torch import save_file
 from torch import nn
 
-from models.data import embedded
 from models.held import dense_bytes, held_bytes, held_tensors
 from models.load import load
 from models.sources import EMBEDDED, weight_bytes
+from tests.gguf_files import wide_llama, write
 
 
 def test_tied_weights_and_views_are_held_once():
@@ -79,8 +80,9 @@ def test_only_files_that_are_read_count(llama_folder, tmp_path):
 def test_the_embedded_model_counts_packed_on_disk_and_at_its_dtype_as_the_dense_one(
     dtype, width, tmp_path, monkeypatch
 ):
-    (tmp_path / "model.gguf").write_bytes(bytes(7))
+    write(wide_llama(), tmp_path / "model.gguf", GGMLQuantizationType.Q4_1)
     monkeypatch.setattr("models.sources.fetch", lambda asset: tmp_path / "model.gguf")
-    model = nn.Linear(5, 3).to(dtype)
-    assert embedded.SMOLLM2.name.endswith(".gguf")
-    assert (weight_bytes(EMBEDDED), dense_bytes(EMBEDDED, model)) == (7, 18 * width)
+    model = wide_llama().to(dtype)
+    weights = sum(weight.numel() for weight in model.parameters())
+    size = (tmp_path / "model.gguf").stat().st_size
+    assert (weight_bytes(EMBEDDED), dense_bytes(EMBEDDED, model)) == (size, weights * width)
