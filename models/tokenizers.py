@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -66,7 +67,7 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return tokens[min(first, START_TOKENS) :]
 
 
-def _lines(vocabulary: dict[str, int], *tokenizers: PreTrainedTokenizerBase) -> list[str]:
+def _lines(vocabulary: dict[str, int], *tokenizers: Any) -> list[str]:
     """Every token that is special to neither tokenizer, as text, some to a line."""
     special = {token for each in tokenizers for token in (*each.get_added_vocab(), *each.all_special_tokens)}
     numbers = sorted(number for token, number in vocabulary.items() if token not in special)
