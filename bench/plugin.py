@@ -17,6 +17,7 @@ from bench.measure.store import NotOnRecord
 from bench.options import Folders, add_options, folders, settings
 from bench.outcomes import EVIDENCE, ON_RECORD, recorded
 from bench.record import Recorder, known_evidence, options_of, row_of
+from bench.verdict.claims import CHECKPOINT
 from bench.verdict.conclude import not_run
 from bench.verdict.evidence import Result, compact, read
 from bench.verdict.regions import Verdict
@@ -92,7 +93,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     away += ["paper"] if config.getoption("scale") != "paper" else []
     others = [item for item in items if any(item.get_closest_marker(scale) for scale in away)]
     judging = bool(config.getoption("compressed"))
-    others += [i for i in items if i not in others and bool(i.get_closest_marker("checkpoint")) is not judging]
+    others += [item for item in items if item not in others and (_of_checkpoint(item) is not judging)]
     kept = [item for item in items if item not in others]
     if (wanted := config.getoption("claims")) is not None:
         kept, dropped = select.selected(kept, wanted)
@@ -101,6 +102,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     taken = set(items)
     if others := [*others, *(item for item in kept if item not in taken)]:
         config.hook.pytest_deselected(items=others)
+
+
+def _of_checkpoint(item: pytest.Item) -> bool | None:
+    """True for a row of a checkpoint, None where no row was asked for, False for every other test."""
+    if item.get_closest_marker("checkpoint") is None:
+        return False
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return True if isinstance(parameters.get("row"), Row) else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -135,10 +144,10 @@ def _in_one_sentence() -> Generator[None, None, None]:
     try:
         yield
     except InputError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None  # said once
     except RuntimeError as error:
         if reason := out_of_memory(error):
-            pytest.fail(reason, pytrace=False)
+            raise pytest.fail.Exception(reason, pytrace=False) from None
         if reason := broken(error):
             pytest.exit(reason, returncode=pytest.ExitCode.INTERRUPTED)
         raise
@@ -172,6 +181,12 @@ def _instead(item: pytest.Item, report: pytest.TestReport) -> list[Result]:
     return [not_run(row, reason.removeprefix("Skipped: "), scale, str(item.config.getoption("effort")))]
 
 
+UNDECIDED = pytest.StashKey[bool]()
+"""True once a checkpoint's interval left a threshold open."""
+UNDECIDED_STATUS = 6
+"""Exit status of a run that failed nothing and left a checkpoint undecided; pytest's own go up to 5."""
+
+
 class Writer:
     """Writes the results of every report that reaches the process which has the terminal."""
 
@@ -186,9 +201,12 @@ class Writer:
             result = Result(**entry)
             if result.scale not in SCALES:
                 continue
+            if result.claim == CHECKPOINT and result.verdict == Verdict.INCONCLUSIVE.value:
+                self.config.stash[UNDECIDED] = True
             place = folders(self.config, result.scale)
-            if result.verdict == Verdict.NOT_RUN.value and row_of(self.config, place.run, result.row) is not None:
-                continue  # what is on record is never replaced by less
+            less = result.verdict == Verdict.NOT_RUN.value and result.claim != CHECKPOINT
+            if less and row_of(self.config, place.run, result.row) is not None:
+                continue  # what is on record is never replaced by less; a file that no longer opens is no record
             self.config.stash[RECORDER].add(place, result)
             self.config.stash[TOUCHED][result.scale] = place
 
@@ -201,6 +219,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     terminal.register(config, config.stash[PROGRESS])
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Give a run that left a checkpoint undecided an exit status of its own."""
+    if exitstatus == pytest.ExitCode.OK and session.config.stash.get(UNDECIDED, False):
+        session.exitstatus = UNDECIDED_STATUS
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
@@ -209,7 +234,7 @@ def pytest_terminal_summary(
     yield
     if not config.stash[TOUCHED]:
         return
-    from bench.report import write  # noqa: PLC0415 - plots take a moment to import
+    from bench.report import comparison, write  # noqa: PLC0415 - plots take a moment to import
     from bench.report.matrix import summary  # noqa: PLC0415
 
     for scale, place in sorted(config.stash[TOUCHED].items()):
@@ -218,9 +243,11 @@ def pytest_terminal_summary(
         write.write(place.run, record=record, stale=stale_rows)
         if place.run == place.record:
             write.write_index(place.run.parent)
-        terminalreporter.section(f"claims, {scale} scale")
+        judging = bool(config.getoption("compressed"))
+        terminalreporter.section("checkpoints" if judging else f"claims, {scale} scale")
         own = read(place.run)
-        terminalreporter.write_line(summary(*write.layered(own, record)))
+        said = comparison.plain(own) if judging else summary(*write.layered(own, record))
+        terminalreporter.write_line(said)
         terminalreporter.write_line(f"pages and evidence: {_shown(config, place.run)}")
         for number in own.damaged:
             terminalreporter.write_line(f"{place.run / 'evidence.jsonl'} line {number} is damaged and left out")

@@ -43,8 +43,6 @@ class Settings:
     """More text to train models on, never scored."""
     data_dir: Path | None = None
     """A folder with the papers' data, where there is no hub."""
-    compressed: str | None = None
-    """A checkpoint to judge against the model."""
     peer: str = PAPER_PEER
     """The distilled model that Krony-PT is compared with at the paper's scale."""
     dtype: str = "float32"

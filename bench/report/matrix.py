@@ -7,25 +7,20 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 
 from bench.report.tables import table
-from bench.verdict.claims import CLAIMS, INSTRUMENTS, PAPERS, Claim, Paper
+from bench.verdict.claims import CHECKPOINT, CLAIMS, INSTRUMENTS, PAPERS, Claim, Paper
 from bench.verdict.conclude import verdict_of_claim, verdicts_of_parts
 from bench.verdict.evidence import Evidence, Result
 from bench.verdict.regions import Verdict
+from bench.verdict.wording import CLEARED
 
 NEEDS_RUN = "run `pytest bench`, or `pytest bench -m gpu` where there is a CUDA GPU"
 NOT_BUILT = "not built yet"
-CHECKPOINT = "CHECKPOINT"
 WIDTH = 100
 """Columns of a terminal."""
 _PASSED = {
     Verdict.REPRODUCED.value: "passed",
     Verdict.NOT_REPRODUCED.value: "did not qualify",
     Verdict.INCONCLUSIVE.value: "did not qualify",
-}
-_HOLDS = {
-    Verdict.REPRODUCED.value: "holds",
-    Verdict.NOT_REPRODUCED.value: "does not hold",
-    Verdict.INCONCLUSIVE.value: "undecided",
 }
 
 
@@ -41,7 +36,7 @@ def verdict_of(evidence: Evidence, claim: Claim) -> Verdict:
 
 
 def word_of(row: Result) -> str:
-    """Verdict of a row as pages say it: an instrument passes, a checkpoint's property holds."""
+    """Verdict of a row as pages say it: an instrument passes, a checkpoint clears its thresholds."""
     return words_of(row.claim).get(row.verdict, row.verdict)
 
 
@@ -49,7 +44,7 @@ def words_of(claim: str) -> Mapping[str, str]:
     """Verdicts that a page words otherwise, by claim or instrument."""
     if claim in CLAIMS:
         return {}
-    return _HOLDS if claim == CHECKPOINT else _PASSED
+    return CLEARED if claim == CHECKPOINT else _PASSED
 
 
 def parts_of(evidence: Evidence, claim: Claim) -> str:

@@ -28,7 +28,7 @@ def test_parts_are_said_together_where_they_agree():
 def test_an_instrument_passes_or_does_not_qualify():
     assert matrix.word_of(result("INSTRUMENT-x", "")) == "passed"
     assert matrix.word_of(result("INSTRUMENT-x", "", "not reproduced")) == "did not qualify"
-    assert matrix.word_of(result("CHECKPOINT-x", "", "not reproduced")) == "does not hold"
+    assert matrix.word_of(result("CHECKPOINT-x", "", "not reproduced")) == "not cleared"
     assert matrix.word_of(result(verdict="inconclusive")) == "inconclusive"
 
 
