@@ -13,9 +13,11 @@ from typing import Any
 import torch
 import transformers
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     CompressedTensorsConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -36,7 +38,7 @@ from models.formats import (
 )
 from models.packages import needed
 from models.quanto import open_quanto
-from models.sources import GGUF, weight_files
+from models.sources import GGUF, folder_of, weight_files
 
 Report = Mapping[str, Any]
 """Keys that transformers missed, did not expect, or found in other shapes."""
@@ -58,10 +60,26 @@ def opened(
     """
     model = _from_file(name, place, dtype) if place.suffix == GGUF else _from_folder(name, place, dtype, device)
     check_ties(name, model)
-    where = {"gguf_file": place.name} if place.suffix == GGUF else {}
     with _in_a_sentence(f"the tokenizer of {name} cannot be opened; save that of its dense model beside its weights"):
-        tokenizer = AutoTokenizer.from_pretrained(place.parent if where else place, trust_remote_code=False, **where)
+        tokenizer = AutoTokenizer.from_pretrained(**_where(place))
     return model, tokenizer
+
+
+def configuration(name: str) -> PreTrainedConfig:
+    """Configuration of a model; its weights are not opened.
+
+    Raises:
+        InputError: no such model, or a configuration that transformers cannot read.
+    """
+    with _in_a_sentence(f"the configuration of {name} cannot be read by {VERSION}"):
+        return AutoConfig.from_pretrained(**_where(folder_of(name)))
+
+
+def _where(place: Path) -> dict[str, Any]:
+    """Folder or file as transformers is told of it; no code that comes with it is run."""
+    in_file = place.suffix == GGUF and place.is_file()
+    file = {"pretrained_model_name_or_path": place.parent, "gguf_file": place.name}
+    return {**(file if in_file else {"pretrained_model_name_or_path": place}), "trust_remote_code": False}
 
 
 def _from_folder(name: str, folder: Path, dtype: torch.dtype, device: str) -> PreTrainedModel:

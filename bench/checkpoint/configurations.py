@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import AutoConfig
-
-from models.sources import folder_of
+from models.opening import configuration
 
 SAYS_NOTHING = {
     "architectures",
@@ -33,7 +31,7 @@ def differing(dense: str, compressed: str) -> dict[str, tuple[Any, Any]]:
 
 
 def _settings(name: str) -> dict[str, Any]:
-    values = AutoConfig.from_pretrained(folder_of(name)).to_dict()
+    values = configuration(name).to_dict()
     return {
         key: value
         for key, value in _flat(values).items()

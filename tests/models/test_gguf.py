@@ -7,6 +7,7 @@ from gguf import GGMLQuantizationType as Kind
 from models.errors import InputError
 from models.held import dense_bytes, held_bytes
 from models.load import load
+from models.opening import configuration
 from models.save import save_dense
 from models.sources import weight_bytes
 from models.tokenizers import check_same_tokenizer
@@ -68,6 +69,12 @@ def test_its_tokenizer_is_like_the_dense_folders(tmp_path):
     write(model, tmp_path / "other.gguf", Kind.Q8_0, merges=[("h", "e"), ("t", "h"), ("th", "e")])
     with pytest.raises(InputError, match="cut text otherwise"):
         check_same_tokenizer(dense, load(str(tmp_path / "other.gguf")))
+
+
+def test_its_configuration_is_read_without_its_weights(tmp_path):
+    write(wide_llama(), tmp_path / "model.gguf", Kind.Q8_0)
+    read = configuration(str(tmp_path / "model.gguf"))
+    assert (read.hidden_size, read.num_hidden_layers, read.tie_word_embeddings) == (256, 1, True)
 
 
 def test_a_missing_tensor_is_named(tmp_path):
