@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from models.opening import configuration
@@ -26,8 +27,15 @@ def differing(dense: str, compressed: str) -> dict[str, tuple[Any, Any]]:
     return {
         name: (ours.get(name), theirs.get(name))
         for name in sorted(ours.keys() | theirs.keys())
-        if ours.get(name) != theirs.get(name)
+        if not _same(ours.get(name), theirs.get(name))
     }
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality, of numbers to float32, which some formats keep them in."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-6)
+    return one == other
 
 
 def _settings(name: str) -> dict[str, Any]:

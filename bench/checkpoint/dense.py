@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.checkpoint.blocks import BlockStates, block_states
 from bench.checkpoint.protocols import protocol_lines, scores
@@ -13,14 +13,8 @@ from bench.checkpoint.windows import first_windows
 from bench.measure.perplexity import Perplexity
 from bench.measure.session import Session
 from bench.measure.whole_windows import WholeWindows
+from models.held import dense_bytes, held_bytes
 from models.load import Decoder
-from models.sources import weight_bytes
-
-
-def held_bytes(model: nn.Module) -> int:
-    """Bytes of memory that a model's parameters and buffers take; tied ones count once."""
-    tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
 class Dense:
@@ -41,6 +35,11 @@ class Dense:
         documents = self.session.documents
         return WholeWindows(first_windows(documents, self.decoder.tokenizer, length, self.settings.documents))
 
+    @property
+    def beginnings(self) -> list[str]:
+        """Text of the windows, which a checkpoint has to cut as the dense model does."""
+        return [str(self.decoder.tokenizer.decode(tokens)) for tokens in self.windows.tokens]
+
     @cached_property
     def states(self) -> Tensor:
         """Final hidden states at every scored position, `[documents, tokens - 1, width]`."""
@@ -55,8 +54,8 @@ class Dense:
 
     @cached_property
     def sizes(self) -> tuple[int, int]:
-        """Bytes on disk and in memory."""
-        return weight_bytes(self.decoder.name), held_bytes(self.decoder.model)
+        """Bytes on disk, of packed weights as they take unpacked, and in memory."""
+        return dense_bytes(self.decoder.name, self.decoder.model), held_bytes(self.decoder.model)
 
     @cached_property
     def lines(self) -> list[str]:

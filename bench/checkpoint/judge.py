@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.checkpoint.blocks import departures
 from bench.checkpoint.configurations import differing
-from bench.checkpoint.dense import Dense, held_bytes
+from bench.checkpoint.dense import Dense
 from bench.checkpoint.judged import Judged, edges
 from bench.checkpoint.protocols import scores
 from bench.checkpoint.settings import CheckpointSettings
@@ -26,8 +26,10 @@ from bench.measure.perplexity import Perplexity
 from bench.measure.whole_windows import WholeWindows
 from bench.verdict.evidence import Arrays, Origin
 from models.errors import InputError
+from models.held import held_bytes
 from models.load import Decoder
 from models.sources import identity, weight_bytes
+from models.tokenizers import check_same_tokenizer
 
 WORST = 10
 """Tokens that a sheet shows, of those whose predictions differ most."""
@@ -35,20 +37,13 @@ TOKENS, TOP, BYTES = "tokens", "top", "bytes"
 EMBEDDING, BLOCKS = "embedding", "blocks"
 
 
-def check_same_tokens(dense: Decoder, compressed: Decoder) -> None:
+def check_same_tokens(dense: Decoder, compressed: Decoder, texts: Sequence[str] = ()) -> None:
     """Refuse checkpoints that do not read the same text as the same numbers.
 
     Raises:
-        InputError: other vocabularies or other output sizes.
+        InputError: other vocabularies, other cuts of the texts, or other output sizes.
     """
-    ours, theirs = (decoder.tokenizer.get_vocab() for decoder in (dense, compressed))
-    if ours != theirs:
-        differing = sorted(ours.items() ^ theirs.items())[:3]
-        names = ", ".join(repr(token) for token, _ in differing)
-        raise InputError(
-            f"{dense.name} has {len(ours):,} tokens and {compressed.name} {len(theirs):,}, and they differ (in "
-            f"{names}, for instance); a divergence between distributions over other tokens means nothing"
-        )
+    check_same_tokenizer(dense, compressed, texts)
     outputs = [decoder.head.weight.shape[0] for decoder in (dense, compressed)]
     if outputs[0] != outputs[1]:
         raise InputError(f"{dense.name} predicts {outputs[0]:,} tokens and {compressed.name} {outputs[1]:,}")
@@ -124,7 +119,7 @@ class Checkpoint(Instrument):
 
     def _measure(self) -> Arrays:
         dense, decoder = self.dense, self.session.loaded(self.path)
-        check_same_tokens(dense.decoder, decoder)
+        check_same_tokens(dense.decoder, decoder, dense.beginnings)
         length = min(dense.windows.tokens.shape[1], decoder.longest_context)
         windows = WholeWindows(dense.windows.tokens[:, :length])  # a prefix of the dense states is that of its windows
         with self.session.progress.variant(Path(self.path).name, windows.tokens.numel()) as advance:

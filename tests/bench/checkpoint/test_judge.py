@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from bench.checkpoint.dense import held_bytes
 from bench.checkpoint.judge import check_same_tokens
 from bench.checkpoint.judged import TOP1, UNUSABLE, Judged, edges
 from bench.measure.divergence import compare
@@ -64,13 +63,6 @@ def test_edges(positions, expected):
 def test_there_are_always_two_buckets_with_something_in_them(positions):
     starts = edges(positions)
     assert len(starts) >= 3 and starts[-1] == positions and all(a < b for a, b in pairwise(starts))
-
-
-def test_tied_weights_are_held_once():
-    first = nn.Linear(4, 4, bias=False)
-    model = nn.ModuleList([first, nn.Linear(4, 4, bias=False)])
-    model[1].weight = first.weight
-    assert held_bytes(model) == 64
 
 
 def tokens_of(**values):
