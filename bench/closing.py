@@ -17,7 +17,7 @@ def write_pages(terminal: pytest.TerminalReporter, config: pytest.Config, touche
     """Write pages of the folders that results went to, by scale; False where they cannot be written."""
     written = True
     for scale, place in sorted(touched.items()):
-        terminal.section(f"claims, {scale} scale")
+        terminal.section("checkpoints" if config.getoption("compressed") else f"claims, {scale} scale")
         try:
             _write(terminal, config, place)
         except (OSError, DamagedRecord) as error:
@@ -30,7 +30,7 @@ def write_pages(terminal: pytest.TerminalReporter, config: pytest.Config, touche
 
 
 def _write(terminal: pytest.TerminalReporter, config: pytest.Config, place: Folders) -> None:
-    from bench.report import write  # noqa: PLC0415 - plots take a moment to import
+    from bench.report import comparison, write  # noqa: PLC0415 - plots take a moment to import
     from bench.report.matrix import summary  # noqa: PLC0415
 
     record = known_evidence(config, place.record) if place.record not in (None, place.run) else None
@@ -39,7 +39,8 @@ def _write(terminal: pytest.TerminalReporter, config: pytest.Config, place: Fold
     if place.run == place.record:
         write.write_index(place.run.parent)
     own = read(place.run)
-    terminal.write_line(summary(*write.layered(own, record)))
+    judging = bool(config.getoption("compressed"))
+    terminal.write_line(comparison.plain(own) if judging else summary(*write.layered(own, record)))
     terminal.write_line(f"pages and evidence: {_shown(config, place.run)}")
     for number in own.damaged:
         terminal.write_line(f"{place.run / FILE} line {number} is damaged and left out")

@@ -14,13 +14,14 @@ from bench.measure.stale import why_stale
 from bench.measure.store import Store
 from bench.options import folders, settings
 from bench.outcomes import EVIDENCE, finish
-from bench.plugin import PROGRESS, RECORDER
+from bench.plugin import PROGRESS
 from bench.record import known_evidence
 from bench.scales import device_of_worker
 from bench.verdict.conclude import MORE_DOCUMENTS, by_arithmetic, concluded
 from bench.verdict.documents import Interval
 from bench.verdict.evidence import Origin, Result
 from bench.verdict.rows import Row
+from bench.writer import RECORDER
 from models.errors import InputError
 
 

@@ -1,16 +1,18 @@
 """Estimated seconds of a row: the pieces that it needs, from markers `cost` beside its test and from the record.
 
 A piece is what is made once and shared: a variant, a teacher, the dense model's states. The first row that needs it
-pays for it. Seconds stated for the embedded scale are of two CPU cores, those for a GPU of one H100.
+pays for it. What is measured in looks is counted with all of them. Seconds stated for the embedded scale are of two CPU
+cores, those for a GPU of one H100.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
 
+from bench.measure.chunks import share_of
 from bench.measure.settings import Settings
 from bench.measure.stale import why_stale, why_variant_stale
 from bench.verdict.evidence import EFFORTS, Evidence, Result
@@ -63,17 +65,17 @@ class Known:
         row = self.record.rows.get(name)
         return self.resume and row is not None and bool(row.variants) and not why_stale(row, self.record)
 
-    def standing(self, folder: str) -> list[str]:
-        """Names of a folder's variants that `--resume` takes from the run's own folder."""
+    def standing(self, folder: str) -> dict[str, float]:
+        """Share of all documents of each variant of a folder that `--resume` takes from the run's own folder."""
         if not self.resume:
-            return []
-        return [
-            variant.name
+            return {}
+        return {
+            variant.name: share_of(variant.name, self.settings.documents)
             for variant in self.run.variants.values()
             if any(root.startswith(f"bench.{folder}.") for root in variant.roots)
             and variant.origin.effort == self.settings.effort
             and not why_variant_stale(variant)
-        ]
+        }
 
 
 @dataclass(frozen=True)
@@ -196,11 +198,19 @@ def _recorded(of: Known, row: Row, stated: Cost, at: Callable[[str], Cost]) -> C
     return replace(stated, pieces=tuple(Piece(place, v.name, factor * v.seconds) for v in variants if v is not None))
 
 
-def _without(cost: Cost, standing: Sequence[str]) -> Cost:
-    """Cost of an item without the variants that stand; where all of them do, nothing that they share is needed."""
-    left = tuple(piece for piece in cost.pieces if not any(_same(piece.name, name) for name in standing))
+def _without(cost: Cost, standing: Mapping[str, float]) -> Cost:
+    """Cost of an item without the variants that stand; where all of them do, nothing that they share is needed.
+
+    Of a variant that stands by chunks of documents, the other chunks are left to measure.
+    """
+    left = []
+    for piece in cost.pieces:
+        shares = (1.0 if name == piece.name else share for name, share in standing.items() if _same(piece.name, name))
+        rest = 1 - sum(shares)
+        if rest > 0:
+            left.append(replace(piece, seconds=rest * piece.seconds))
     needless = len(left) < len(cost.pieces) and all(piece.shared for piece in left)
-    return replace(cost, pieces=() if needless else left)
+    return replace(cost, pieces=() if needless else tuple(left))
 
 
 def _same(one: str, other: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.given import check_thresholds, given
 from bench.measure.settings import PAPER_GPT2, PAPER_MODEL, PAPER_OPT, SCALES, Settings
 from bench.verdict.evidence import FILE
 from models.data.gemma import GEMMA, TERMS
@@ -39,8 +40,20 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--accept-terms", choices=(GEMMA,), help=f"use {GEMMA}, whose terms you have read and accept")
     group.addoption("--dense", type=_named, help="the same as --model, beside --compressed")
     group.addoption(
-        "--compressed", type=_named, help="a folder, .gguf file or hub id to judge against --dense; nothing else is run"
+        "--compressed",
+        nargs="+",
+        type=_named,
+        help="folders, .gguf files, hub ids or patterns such as 'made/*' to judge against --dense; nothing else is run",
     )
+    for name, meaning in (
+        ("max-ratio", "perplexity over the dense model's that a checkpoint may have; by default 1.1"),
+        ("max-kl", "mean KL compressed‖dense that it may have, nats a token; by default 0.1"),
+        ("min-top1", "share of tokens with the same top token that it must have; by default 0.85"),
+    ):
+        group.addoption(f"--{name}", type=float, help=meaning)
+    group.addoption("--tasks", help="tasks of lm-evaluation-harness for --compressed, such as lambada_openai,arc_easy")
+    group.addoption("--max-drop", type=float, help="share of a task's answers that may be lost; by default 0.01")
+    group.addoption("--protocols", action="store_true", help="judge --compressed under the papers' protocols as well")
     group.addoption("--text", type=_path, help="a .txt or .jsonl file to score and calibrate on")
     group.addoption("--train-text", type=_path, help="more text to train models on (.txt, .jsonl, .xz); never scored")
     group.addoption("--data-dir", type=_path, help="a folder with the papers' data, for --scale=paper without a hub")
@@ -100,8 +113,7 @@ def settings(config: pytest.Config, scale: str) -> Settings:
     _check(config)
     chosen = SCALES[scale][str(config.getoption("effort"))]
     model, text, device = config.getoption("model"), config.getoption("text"), config.getoption("device")
-    dense, compressed = config.getoption("dense"), config.getoption("compressed")
-    model = dense or model
+    model = config.getoption("dense") or model
     chosen = replace(
         chosen,
         model=model or chosen.model,
@@ -112,7 +124,6 @@ def settings(config: pytest.Config, scale: str) -> Settings:
         train_text=config.getoption("train_text"),
         data_dir=config.getoption("data_dir"),
         peer=config.getoption("peer") or chosen.peer,
-        compressed=compressed,
     )
     asked = config.getoption("contexts")
     return chosen if asked is None else replace(chosen, contexts=_contexts(asked))
@@ -123,9 +134,11 @@ def _check(config: pytest.Config) -> None:
     dense, model, compressed = (config.getoption(name) for name in ("dense", "model", "compressed"))
     if dense and (model or not compressed):
         raise pytest.UsageError("--dense goes with --compressed and stands in the place of --model; give it so")
-    for name in ("model", "dense", "compressed"):
-        if config.getoption(name) == GEMMA and config.getoption("accept_terms") != GEMMA:
+    for name, value in [("model", model), ("dense", dense), *(("compressed", path) for path in compressed or ())]:
+        if value == GEMMA and config.getoption("accept_terms") != GEMMA:
             raise pytest.UsageError(f"--{name}={GEMMA}: {TERMS}; read them and give --accept-terms={GEMMA}")
+    given(config)
+    check_thresholds(config)
     _check_there(config)
     planned = config.getoption("gpu_memory")
     if planned is not None and not 0 < planned < float("inf"):
@@ -164,9 +177,19 @@ def _contexts(asked: str) -> tuple[int, ...]:
 
 
 def _own(chosen: Settings) -> bool:
-    """Test for a model, a text or a checkpoint that the user brought."""
+    """Test for a model that the user brought."""
     known = (EMBEDDED, PAPER_MODEL, PAPER_GPT2, PAPER_OPT)
-    return chosen.model not in known or chosen.text is not None or chosen.compressed is not None
+    return chosen.model not in known
+
+
+def _folder_name(scale: str, text: Path | None) -> str:
+    """A scale, with what a user's own text is called before any ending: `embedded-books` for `books.txt.xz`."""
+    return scale if text is None else f"{scale}-{text.name.partition('.')[0]}"
+
+
+def _last(path: str) -> str:
+    """Last part of a path, whole: a report folder is never above the place of reports, as `..` would be."""
+    return Path(path).resolve().name or "root"
 
 
 @dataclass(frozen=True)
@@ -181,14 +204,17 @@ class Folders:
 def folders(config: pytest.Config, scale: str) -> Folders:
     """Folders of one scale: `reports/local/NAME` for the run and `reports/NAME` for the record.
 
-    NAME is the scale's, or a user's own model's. Quick effort writes to a folder that goes with the session; `--record`
-    makes the record itself the run's folder.
+    NAME is the scale's, with the text's where it is a user's own; or a user's own model's. Quick effort writes to a
+    folder that goes with the session; `--record` makes the record itself the run's folder.
     """
     chosen = settings(config, scale)
-    name = Path(chosen.compressed or chosen.model).name if _own(chosen) else scale
+    judged = given(config)
+    name = _last(chosen.model) if _own(chosen) else _folder_name(scale, chosen.text)
+    if judged:
+        name = _last(judged[0]) if len(judged) == 1 else f"checkpoints-of-{_last(chosen.model)}"
     name += "" if chosen.dtype == DTYPES[0] else f"-{chosen.dtype}"
     record = config.rootpath / "reports" / name
-    kept = record if (record / FILE).is_file() and not chosen.compressed else None
+    kept = record if (record / FILE).is_file() and not judged else None
     if (asked := config.getoption("report_dir")) is not None:
         return Folders(asked, kept)
     if config.getoption("record"):

@@ -94,7 +94,13 @@ def estimates(items: Sequence[pytest.Item], *, each: bool) -> Iterator[str]:
         yield f"{in_words(sum(seconds)):>10}  {paper:<{width}}  {len(seconds)} item(s)"
     hardware = sorted({HARDWARE["embedded" if scale_of_item(item) == "embedded" else "gpu"] for item in items})
     total = sum(sum(seconds) for seconds in totals.values())
-    yield f"{in_words(total):>10}  in all, on {' and '.join(hardware)} or as the record has it"
+    yield f"{in_words(total):>10}  in all, on {' and '.join(hardware)} or as the record has it{_of_looks(items)}"
+
+
+def _of_looks(items: Sequence[pytest.Item]) -> str:
+    """Words on looks, where a scale measures documents in several: the estimates are of all of them."""
+    chosen = [settings(item.config, scale) for item in items if (scale := scale_of_item(item)) in SCALES]
+    return "; rows that an earlier look decides take less" if any(len(own.looks) > 1 for own in chosen) else ""
 
 
 def _paper(item: pytest.Item) -> str:

@@ -10,15 +10,14 @@ import pytest
 
 from bench import closing, hold, plan, scales, select, terminal
 from bench.measure.progress import SessionProgress
-from bench.measure.settings import SCALES
 from bench.measure.store import NotOnRecord
-from bench.options import Folders, add_options, folders, settings
+from bench.options import add_options, settings
 from bench.outcomes import EVIDENCE, ON_RECORD, recorded
-from bench.record import Recorder, options_of, row_of
+from bench.record import Recorder, options_of
 from bench.verdict.conclude import not_run
 from bench.verdict.evidence import Result
-from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
+from bench.writer import RECORDER, TOUCHED, UNDECIDED, UNDECIDED_STATUS, Writer
 from models.damaged import damaged_file
 from models.data.assets import cache_folder
 from models.data.cache import clean, said
@@ -26,11 +25,8 @@ from models.data.embedded import SMOLLM2, copy_name
 from models.device import broken, out_of_memory
 from models.errors import InputError, UnusableModel
 
-RECORDER = pytest.StashKey[Recorder]()
 PROGRESS = pytest.StashKey[SessionProgress]()
 SESSION = pytest.StashKey[pytest.Session]()
-TOUCHED = pytest.StashKey[dict[str, Folders]]()
-"""Folders that this session wrote results to, by scale."""
 MARKERS = (
     "claim(id): the claim and part that the test measures",
     "gpu: the GPU scale; runs with -m gpu and skips where there is no CUDA device",
@@ -106,7 +102,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     away += ["paper"] if config.getoption("scale") != "paper" else []
     others = [item for item in items if any(item.get_closest_marker(scale) for scale in away)]
     judging = bool(config.getoption("compressed"))
-    others += [i for i in items if i not in others and bool(i.get_closest_marker("checkpoint")) is not judging]
+    others += [item for item in items if item not in others and (_of_checkpoint(item) is not judging)]
     kept = [item for item in items if item not in others]
     if (wanted := config.getoption("claims")) is not None:
         kept, dropped = select.selected(kept, wanted)
@@ -115,6 +111,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     taken = set(items)
     if others := [*others, *(item for item in kept if item not in taken)]:
         config.hook.pytest_deselected(items=others)
+
+
+def _of_checkpoint(item: pytest.Item) -> bool | None:
+    """True for a row of a checkpoint, None where no row was asked for, False for every other test."""
+    if item.get_closest_marker("checkpoint") is None:
+        return False
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return True if isinstance(parameters.get("row"), Row) else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -151,10 +155,10 @@ def _in_one_sentence() -> Generator[None, None, None]:
     except UnusableModel as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     except InputError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None  # said once
     except Exception as error:
         if reason := out_of_memory(error) or damaged_file(error):
-            pytest.fail(reason, pytrace=False)
+            raise pytest.fail.Exception(reason, pytrace=False) from None
         if reason := broken(error):
             pytest.exit(reason, returncode=pytest.ExitCode.INTERRUPTED)
         raise
@@ -188,27 +192,6 @@ def _instead(item: pytest.Item, report: pytest.TestReport) -> list[Result]:
     return [not_run(row, reason.removeprefix("Skipped: "), scale, str(item.config.getoption("effort")))]
 
 
-class Writer:
-    """Writes the results of every report that reaches the process which has the terminal."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Append one line a result."""
-        if getattr(report, "on_record", False):
-            return
-        for entry in getattr(report, "evidence", []):
-            result = Result(**entry)
-            if result.scale not in SCALES:
-                continue
-            place = folders(self.config, result.scale)
-            if result.verdict == Verdict.NOT_RUN.value and row_of(self.config, place.run, result.row) is not None:
-                continue  # what is on record is never replaced by less
-            self.config.stash[RECORDER].add(place, result)
-            self.config.stash[TOUCHED][result.scale] = place
-
-
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Record and show results in one process only."""
     config = session.config
@@ -216,6 +199,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Writer(config))
     terminal.register(config, config.stash[PROGRESS])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Give a run that left a checkpoint undecided an exit status of its own."""
+    if exitstatus == pytest.ExitCode.OK and session.config.stash.get(UNDECIDED, False):
+        session.exitstatus = UNDECIDED_STATUS
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -21,7 +21,7 @@ from bench.verdict.wording import row_line, verdict_word
 
 CONTROLS = "controls"
 ON_RECORD = " (on record)"
-NEWS = ("not reproduced", "did not qualify", "controls not reproduced")
+NEWS = ("not reproduced", "did not qualify", "controls not reproduced", "not cleared")
 """Words of tests that fail."""
 WORDS = (
     "reproduced",
@@ -32,6 +32,11 @@ WORDS = (
     "qualified",
     f"qualified{ON_RECORD}",
     f"did not qualify{ON_RECORD}",
+    "cleared",
+    f"cleared{ON_RECORD}",
+    f"not cleared{ON_RECORD}",
+    "undecided",
+    f"undecided{ON_RECORD}",
     CONTROLS,
     "not run",
     *NEWS,
@@ -39,8 +44,8 @@ WORDS = (
 """Categories in the order of the last line."""
 DECISIVE = tuple(v.value for v in (Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.REPRODUCED, Verdict.NOT_RUN))
 COLOURS = {
-    **dict.fromkeys(("reproduced", "qualified"), "green"),
-    **dict.fromkeys(("not reproduced", "did not qualify"), "red"),
+    **dict.fromkeys(("reproduced", "qualified", "cleared"), "green"),
+    **dict.fromkeys(("not reproduced", "did not qualify", "not cleared"), "red"),
 }
 LOG_WIDTH = 120
 """Width of a line that goes to a file."""
@@ -153,7 +158,8 @@ class Terminal:
         """Say of every row that fails what was measured, what rows would take, and what a time budget left out."""
         failed = [report for word in NEWS for report in self.reporter.getreports(word)]
         if failed and self.config.option.tbstyle != "no":
-            self.reporter.section("NOT REPRODUCED", red=True, bold=True)
+            title = "NOT CLEARED" if self.config.getoption("compressed", None) else "NOT REPRODUCED"
+            self.reporter.section(title, red=True, bold=True)
             for report in failed:
                 self.reporter.write_line(f"{report.longrepr}\n")
         if self.config.option.collectonly and self.rows:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    CompressedTensorsConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
 from models.attention import use_fused_attention
-from models.checks import check_complete, check_finite
+from models.checks import check_finite
 from models.device import check_device
 from models.errors import InputError
+from models.opening import opened
 from models.sources import EMBEDDED, folder_of, identity
 
 
@@ -65,7 +54,7 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
         InputError: no such model, no safe weights in it, an architecture that is not a decoder, or no such device.
     """
     check_device(device)
-    model, tokenizer = _opened(name, folder_of(name), dtype)
+    model, tokenizer = opened(name, folder_of(name), dtype, device)
     check_finite(name, model)
     use_linear_layers(model)
     model.eval().requires_grad_(False).to(torch.device(device))  # type: ignore[arg-type]
@@ -85,49 +74,6 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
     )
     _check_head(decoder)
     return decoder
-
-
-def _opened(name: str, folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model and tokenizer of a folder; every way in which that can fail is one sentence."""
-    try:
-        with warnings.catch_warnings():
-            # Said of every packed checkpoint: that its own settings hold, and ours only of how it is opened.
-            warnings.filterwarnings("ignore", message="You passed `quantization_config`")
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **_unpacked(folder, name)
-            )
-            model, report = loaded
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except ImportError as error:
-        raise InputError(
-            f"{name} needs a package that is not installed ({_first_line(error)}); install it with pip and try again"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise InputError(
-            f"{name} is not a causal language model that transformers can open: {_first_line(error)}"
-        ) from error
-    check_complete(name, report)
-    return model, tokenizer
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
-def _unpacked(folder: Path, name: str) -> dict[str, Any]:
-    """Options that open a packed checkpoint: with its weights at full width, as codes stand for them.
-
-    Opened packed, transformers expects zero points in another shape than compressed-tensors writes them in.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"the config.json of {name} is not JSON ({error}); write it again") from error
-    if not isinstance(config, dict):
-        raise InputError(f"the config.json of {name} holds a {type(config).__name__}, not an object; write it again")
-    kind = (config.get("quantization_config") or {}).get("quant_method")
-    return {"quantization_config": CompressedTensorsConfig(dequantize=True)} if kind == "compressed-tensors" else {}
 
 
 def use_linear_layers(model: nn.Module) -> None:

@@ -23,14 +23,17 @@ def needed(module: str, purpose: str, *, package: str = "") -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module:  # it is there and lacks something itself
+        if not f"{module}.".startswith(f"{error.name}."):  # it is there and lacks something itself
             raise
         raise InputError(lacking(module, purpose, package=package)) from error
 
 
 def installed(module: str) -> bool:
-    """True if a module can be found; nothing is imported."""
-    return importlib.util.find_spec(module) is not None
+    """True if a module can be found; nothing is imported but the packages around it."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that it would be part of
+        return False
 
 
 def lacking(module: str, purpose: str, *, package: str = "") -> str:

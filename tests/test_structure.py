@@ -92,8 +92,8 @@ BENCH = {
 }
 """Imports that each folder of `bench` may have of it. Pages may have printed numbers and the reasons for staleness."""
 ALSO = {
-    # Only fixtures hand instruments of one paper to another's tests: these two share the survey's settings.
-    "checkpoint": {"survey.settings"},
+    # What the command line names is measured one by one, and one that does not open leaves its reason.
+    "checkpoint": {"given", "outcomes"},
     "gpu": {"budget"},  # an hour's budget is spelled as a session's is
 }
 

@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
-from bench.checkpoint.protocols import PROTOCOLS, protocol_lines, scores
+from bench.checkpoint.blocks import departures
+from bench.checkpoint.configurations import differing
+from bench.checkpoint.dense import Dense, held_bytes
+from bench.checkpoint.judged import Judged, edges
+from bench.checkpoint.protocols import scores
+from bench.checkpoint.settings import CheckpointSettings
+from bench.checkpoint.tasks import task_scores
 from bench.measure.divergence import NAMES
 from bench.measure.instrument import Instrument
 from bench.measure.perplexity import Perplexity
 from bench.measure.whole_windows import WholeWindows
-from bench.verdict.conclude import exactly
-from bench.verdict.documents import Array, Interval, difference_ratio, growth
 from bench.verdict.evidence import Arrays, Origin
 from models.errors import InputError
 from models.load import Decoder
-from models.sources import weight_bytes
+from models.sources import identity, weight_bytes
 
-PERCENTILES = (1, 5, 50, 90, 95, 99, 99.9)
-FIRST_BUCKET = 32
-"""Positions before it have too little context to be one point of a curve."""
+WORST = 10
+"""Tokens that a sheet shows, of those whose predictions differ most."""
+TOKENS, TOP, BYTES = "tokens", "top", "bytes"
+EMBEDDING, BLOCKS = "embedding", "blocks"
 
 
 def check_same_tokens(dense: Decoder, compressed: Decoder) -> None:
     """Refuse checkpoints that do not read the same text as the same numbers.
 
     Raises:
-        InputError: other vocabularies, other output sizes, or a shorter context.
+        InputError: other vocabularies or other output sizes.
     """
     ours, theirs = (decoder.tokenizer.get_vocab() for decoder in (dense, compressed))
     if ours != theirs:
@@ -47,138 +54,144 @@ def check_same_tokens(dense: Decoder, compressed: Decoder) -> None:
         raise InputError(f"{dense.name} predicts {outputs[0]:,} tokens and {compressed.name} {outputs[1]:,}")
 
 
-def held_bytes(model: nn.Module) -> int:
-    """Bytes of memory that a model's parameters and buffers take; tied ones count once."""
-    tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Two checkpoints on the same windows, `[documents, tokens - 1]` each."""
-
-    tokens: dict[str, Array]
-    """Values by the names of `Predictions`."""
-    edges: tuple[int, ...]
-    """Positions at which the buckets of context begin, and the end."""
-
-    def ratio(self) -> Interval:
-        """Perplexity over the dense model's."""
-        return difference_ratio(*(self.tokens[name].mean(1) for name in ("loss", "dense_loss")))
-
-    def by_position(self, name: str = "kl") -> Array:
-        """Means over each document's buckets of positions, `[documents, buckets]`."""
-        parts = [self.tokens[name][:, a:b].mean(1) for a, b in zip(self.edges, self.edges[1:], strict=False)]
-        return np.stack(parts, axis=1)
-
-    @property
-    def identical(self) -> bool:
-        """True if the two predict the same everywhere, so that ratios of their divergences are 0/0."""
-        return not self.tokens["kl"].any()
-
-    def growth(self) -> Interval:
-        """KL in the last bucket over that in the first; 1 for an identical checkpoint, which has none in either."""
-        return exactly(1.0) if self.identical else growth(self.by_position())
-
-    def columns(self) -> dict[str, float]:
-        """The figures of llama.cpp's table, and the loss in both directions."""
-        kl, change = self.tokens["kl"], np.exp(-self.tokens["loss"]) - np.exp(-self.tokens["dense_loss"])
-        figures = {
-            "perplexity, dense": np.exp(self.tokens["dense_loss"].mean()),
-            "perplexity": np.exp(self.tokens["loss"].mean()),
-            "mean KL compressed‖dense": kl.mean(),
-            "mean KL dense‖compressed": self.tokens["reverse_kl"].mean(),
-            "maximum KL": kl.max(),
-            "same top token": self.tokens["agreement"].mean(),
-            "mean change of p(right)": change.mean(),
-            "RMS change of p(right)": np.sqrt((change**2).mean()),
-        }
-        figures |= {f"{p:g} % percentile of KL": np.percentile(kl, p) for p in PERCENTILES if p >= 50}
-        figures |= {f"{p:g} % percentile of change of p(right)": np.percentile(change, p) for p in PERCENTILES}
-        return {name: float(value) for name, value in figures.items()}
-
-
 class Checkpoint(Instrument):
-    """A session's dense model against `--compressed`."""
+    """One checkpoint against the dense model."""
 
     name: ClassVar[str] = "checkpoint"
-    settings_at: ClassVar[str] = "bench.survey.settings:at"
+    settings_at: ClassVar[str] = "bench.checkpoint.settings:at"
+
+    def __init__(self, session: Any, settings: CheckpointSettings, dense: Dense, path: str) -> None:
+        """Prepare; nothing is loaded yet.
+
+        Args:
+            session: whose model is the dense one.
+            settings: amounts of text.
+            dense: the dense model's side, shared by all checkpoints.
+            path: folder, `.gguf` file or hub id of the checkpoint.
+        """
+        super().__init__(session, settings)
+        self.dense, self.path = dense, path
+        self.refused: InputError | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identity of the checkpoint's files; nothing is loaded for it."""
+        return identity(self.path)
 
     @property
-    def path(self) -> str:
-        """The checkpoint as the user named it."""
-        if self.session.settings.compressed is None:
-            raise InputError("there is nothing to judge; give the checkpoint with --compressed")
-        return self.session.settings.compressed
+    def arrays(self) -> Arrays:
+        """Predictions by token, the likeliest where they differ most, departures of blocks, and bytes.
+
+        Raises:
+            InputError: it cannot be opened, or it does not read what the dense model does; again when asked again.
+        """
+        if self.refused is not None:
+            raise self.refused
+        try:
+            return self.measured(f"{self.path} {self.sha256}", self._measure)
+        except InputError as error:
+            self.refused = error
+            raise
+
+    def departures(self) -> list[float] | None:
+        """Departure of each block; None where they do not match the dense model's one by one."""
+        return self.arrays[BLOCKS].tolist() if BLOCKS in self.arrays else None
+
+    def on_tasks(self, names: Sequence[str]) -> Arrays:
+        """Score of every example by task, `[examples]`."""
+        return self.measured(f"{self.path} {self.sha256}, tasks {', '.join(names)}", partial(self._tasks, names))
 
     @cached_property
-    def compressed(self) -> Decoder:
-        """The checkpoint, loaded once."""
-        decoder = self.session.loaded(self.path)
-        check_same_tokens(self.session.decoder, decoder)
-        return decoder
+    def reference(self) -> Checkpoint:
+        """Dense model as if it were a checkpoint: its scores on tasks are kept as a checkpoint's are."""
+        return Checkpoint(self.session, self.settings, self.dense, self.session.settings.model)
+
+    def _tasks(self, names: Sequence[str]) -> Arrays:
+        settings = self.session.settings
+        decoder = self.dense.decoder if self.path == settings.model else self.session.loaded(self.path)
+        with self.session.progress.variant(f"{Path(self.path).name}, tasks", 1):
+            return task_scores(decoder, names, folder=settings.data_dir, limit=self.settings.task_examples)
 
     @cached_property
-    def windows(self) -> WholeWindows:
-        """Scored windows, one document at a time, at most as long as both models read."""
-        longest = min(self.session.decoder.longest_context, self.compressed.longest_context)
-        length = min(self.settings.tokens, longest)
-        scored = [tokens[:length] for tokens in self.session.corpus.scored if len(tokens) >= length]
-        if len(scored) < 2:
-            raise InputError(f"{len(scored)} scored documents have {length} tokens; give longer documents")
-        return WholeWindows(torch.stack(scored[: self.settings.documents]))
-
-    @cached_property
-    def sizes(self) -> dict[str, int]:
-        """Bytes of both."""
-        return {
-            "bytes on disk": weight_bytes(self.path),
-            "bytes in memory": held_bytes(self.compressed.model),
-            "bytes on disk, dense": weight_bytes(self.session.decoder.name),
-            "bytes in memory, dense": held_bytes(self.session.decoder.model),
-        }
-
-    @cached_property
-    def under(self) -> dict[str, tuple[Perplexity | str, Perplexity | str]]:
-        """The checkpoint's perplexity and the dense model's by protocol, which reads windows of its own, or why not."""
-        lines = protocol_lines(self.session, self.settings.protocol_tokens)
-        ours, dense = scores(self.compressed, lines), scores(self.session.decoder, lines)
-        return {name: (ours[name], dense[name]) for name in PROTOCOLS}
+    def under(self) -> dict[str, Perplexity | str]:
+        """Perplexity by protocol, which reads windows of its own, or why there is none."""
+        return scores(self.session.loaded(self.path), self.dense.lines)
 
     def judged(self) -> Judged:
         """Predictions of both models on the same windows."""
-        kept = self.measured(f"{self.path} {self.compressed.sha256}", self._judge)
-        return Judged({name: kept[name] for name in NAMES}, tuple(int(edge) for edge in kept["edges"]))
+        tokens = {name: self.arrays[name].astype(np.float64) for name in NAMES}
+        return Judged(tokens, edges(tokens["kl"].shape[1]))
 
-    def _judge(self) -> Arrays:
-        windows, dense, compressed = self.windows, self.session.decoder, self.compressed
-        with self.session.progress.variant(self.path, 2 * windows.tokens.numel()) as advance:
-            states = (windows.states(each.hidden, advance) for each in (compressed, dense))
-            divergences = windows.against(compressed.head, *states, dense_head=dense.head)
-        tokens = {name: values.double().numpy() for name, values in divergences.items()}
-        return tokens | {"edges": np.array(edges(windows.tokens.shape[1] - 1))}
+    def _measure(self) -> Arrays:
+        dense, decoder = self.dense, self.session.loaded(self.path)
+        check_same_tokens(dense.decoder, decoder)
+        length = min(dense.windows.tokens.shape[1], decoder.longest_context)
+        windows = WholeWindows(dense.windows.tokens[:, :length])  # a prefix of the dense states is that of its windows
+        with self.session.progress.variant(Path(self.path).name, windows.tokens.numel()) as advance:
+            states = windows.states(decoder.hidden, advance)
+        own = dense.states[:, : length - 1]
+        compared = windows.against(decoder.head, states, own, dense_head=dense.decoder.head)
+        arrays: Arrays = {name: values.numpy() for name, values in compared.items()}
+        places = Judged(arrays, edges(length - 1)).worst(WORST)
+        arrays[TOP] = np.stack([likeliest(decoder, states, places), likeliest(dense.decoder, own, places)], axis=1)
+        if (parts := departures(decoder, dense.at_blocks)) is not None:
+            arrays |= {EMBEDDING: np.array([parts.embedding]), BLOCKS: np.array(parts.blocks)}
+        return arrays | {BYTES: np.array([weight_bytes(self.path), held_bytes(decoder.model)])}
 
     def origin(self) -> Origin:
         """Origin of the comparison: both models, and the text they are compared on."""
-        (documents, tokens), dense = self.windows.tokens.shape, self.session.decoder
+        (documents, tokens), dense = self.dense.windows.tokens.shape, self.session.settings.model
         protocol = f"windows of {tokens} tokens from each document's start, every token but the first"
         return replace(
             self.session.origin(protocol, documents=documents, tokens=documents * tokens),
-            model=f"{self.path} against {dense.name}",
-            model_sha256=hashlib.sha256(f"{dense.sha256} {self.compressed.sha256}".encode()).hexdigest(),
+            model=f"{self.path} against {dense}",
+            model_sha256=hashlib.sha256(f"{self.session.model_sha256} {self.sha256}".encode()).hexdigest(),
         )
 
+    def described(self) -> dict[str, Any]:
+        """Figures, tokens and settings of the sheet, as plain numbers and words."""
+        judged, arrays = self.judged(), self.arrays
+        growth = judged.growth()
+        curve = zip(judged.edges, judged.edges[1:], judged.by_position().mean(0), strict=False)
+        sizes = [*arrays[BYTES].tolist(), *self.dense.sizes]
+        names = ("bytes on disk", "bytes in memory", "bytes on disk, dense", "bytes in memory, dense")
+        return {
+            "path": self.path,
+            "sha256": self.sha256,
+            "measures": {name: list(asdict(value).values()) for name, value in judged.measures().items()},
+            "unusable": judged.unusable,
+            "columns": judged.columns(),
+            "growth": growth and list(asdict(growth).values()),
+            "kl_by_position": {f"{a}-{b - 1}": float(value) for a, b, value in curve},
+            "sizes": dict(zip(names, sizes, strict=True)),
+            "embedding": float(arrays[EMBEDDING][0]) if EMBEDDING in arrays else None,
+            "blocks": self.departures(),
+            "worst": self._worst(judged),
+            "settings": {name: list(pair) for name, pair in differing(self.session.settings.model, self.path).items()},
+        }
 
-def edges(positions: int) -> tuple[int, ...]:
-    """First position of each bucket, and the end: 32, 64, 128, ...; two halves where there are too few positions.
+    def _worst(self, judged: Judged) -> list[dict[str, Any]]:
+        tokens, tokenizer = self.dense.windows.tokens, self.dense.decoder.tokenizer
+        shown = []
+        for (document, place), (own, dense) in zip(judged.worst(WORST), self.arrays[TOP].tolist(), strict=True):
+            before = tokens[document, max(0, place - 11) : place + 1]
+            texts = [str(tokenizer.decode(ids)) for ids in (before, tokens[document, place + 1 : place + 2])]
+            shown.append(
+                {
+                    "kl": float(judged.tokens["kl"][document, place]),
+                    "document": document,
+                    "position": place + 1,
+                    "context": texts[0],
+                    "right": texts[1],
+                    "compressed": str(tokenizer.decode([own])),
+                    "dense": str(tokenizer.decode([dense])),
+                }
+            )
+        return shown
 
-    A last bucket of fewer positions than half its neighbour's joins it.
-    """
-    if positions < 3 * FIRST_BUCKET:
-        return (0, positions // 2, positions)
-    starts = [FIRST_BUCKET]
-    while 2 * starts[-1] < positions:
-        starts.append(2 * starts[-1])
-    if positions - starts[-1] < starts[-1] // 4:
-        starts.pop()
-    return (*starts, positions)
+
+@torch.inference_mode()
+def likeliest(decoder: Decoder, states: Tensor, places: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Most likely token of a model at each place, `[places]`, from its final hidden states."""
+    picked = torch.stack([states[place] for place in places]).to(decoder.device, decoder.head.weight.dtype)
+    return decoder.head(picked).argmax(-1).cpu().numpy()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from bench.checkpoint.windows import in_order
 from bench.measure.hub import RAW_FILE, RAW_WIKITEXT, wikitext_lines
 from bench.measure.perplexity import GPTQ_PROTOCOL, HUGGINGFACE, KRONY, Perplexity, Protocol, perplexity
 from bench.measure.session import Session
@@ -18,12 +19,12 @@ PROTOCOLS = {protocol.name: protocol for protocol in (KRONY, HUGGINGFACE, GPTQ_P
 
 
 def protocol_lines(session: Session, most: int | None) -> list[str]:
-    """WikiText-2's lines where `--data-dir` has them, else the scored documents; about `most` tokens of them."""
+    """WikiText-2's lines where `--data-dir` has them, else the documents; about `most` tokens of them."""
     folder, tokenizer = session.settings.data_dir, session.decoder.tokenizer
     if folder is not None and (folder / RAW_FILE).is_file():
         lines = wikitext_lines(RAW_WIKITEXT, folder)
     else:
-        lines = [str(tokenizer.decode(tokens)) for tokens in session.corpus.scored]
+        lines = [document.text for document in in_order(session.documents)]
     return lines if most is None else _first(lines, tokenizer, most)
 
 

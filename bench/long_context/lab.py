@@ -44,6 +44,19 @@ class LongContext(Instrument):
         super().__init__(session, session.settings)
         self._tokens: dict[str, Array] = {}
 
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Documents at each look; none where all are looked at at once."""
+        return ()
+
+    def first(self, _documents: int) -> LongContext:
+        """The instrument on so many documents, those of one of its looks."""
+        return self
+
+    def tokens_of(self, method: Method | CacheFormat) -> Array | None:
+        """KL of a variant token by token, `[documents, contexts, targets]`; None if this session did not measure it."""
+        return self._tokens.get(repr(method))
+
     @cached_property
     def windows(self) -> PairedWindows:
         """Windows of the scored documents."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 
 from bench.fixtures import Conclude
 from bench.long_context.lab import LongContext
+from bench.long_context.looks import first_look, look
 from bench.long_context.measured import CacheFormat, Measured
 from bench.verdict.crossed import crossed_interval
 from bench.verdict.documents import Interval
@@ -31,58 +32,60 @@ from compress.quantization.kv_cache import CacheQuantization
 COSTS = [
     pytest.mark.leads,
     pytest.mark.cost(fixture="long_context", embedded=(4, 60, 630), gpu=(3, 20, 30)),
-    pytest.mark.cost(of=WandaPruning, embedded=(4, 72, 560), gpu=(1, 9, 14)),
+    pytest.mark.cost(of=WandaPruning, embedded=(4, 72, 680), gpu=(1, 9, 14)),
     pytest.mark.cost(of=(Method, CacheQuantization), embedded=(3, 48, 500), gpu=(1, 8, 12)),
 ]
-"""By tokens read; the instrument's own are the dense states, the noise floor and forgetting."""
+"""By tokens read; the instrument's own are the dense states, the noise floor and forgetting. Thorough ones are of all
+looks; Wanda calibrates anew at each, as a variant is undone in between."""
 GROWTH = "growth of KL per doubling of context"
 BAND = "flat: over four doublings within a quarter in either direction"
 MORE_AT_ALL = "the paper says that it grows, and not by how much"
 LEAVES_BAND = "very clear growth leaves the band that counts as flat"
+Reason = Callable[[LongContext, Row], str]
+"""Reason why a row cannot be judged on the documents of a look; empty where it can."""
 
 
-def grown(measured: Measured, resamples: int) -> Interval:
+def grown(measured: Measured, *, resamples: int, level: float) -> Interval:
     """Growth of a variant's KL per doubling of context."""
-    return growth_per_doubling(measured.kl, measured.contexts, resamples=resamples)
+    return growth_per_doubling(measured.kl, measured.contexts, resamples=resamples, level=level)
 
 
-def grown_more(first: Measured, second: Measured, resamples: int) -> Interval:
+def grown_more(first: Measured, second: Measured, *, resamples: int, level: float) -> Interval:
     """Growth of the first variant's KL per doubling over the second's."""
-    return growth_per_doubling_ratio(first.kl, second.kl, first.contexts, resamples=resamples)
+    return growth_per_doubling_ratio(first.kl, second.kl, first.contexts, resamples=resamples, level=level)
 
 
-def grown_more_at_equal_level(first: Measured, *rest: Measured | int) -> Interval:
-    """Growth of the first variant's KL per doubling over that of the others at its level; the resamples come last."""
-    *others, resamples = rest
-    curves = [other.kl for other in others if isinstance(other, Measured)]
-    return growth_at_equal_level(first.kl, curves, first.contexts, resamples=int(resamples))  # type: ignore[arg-type]
+def grown_more_at_equal_level(first: Measured, *others: Measured, resamples: int, level: float) -> Interval:
+    """Growth of the first variant's KL per doubling over that of the others at its level."""
+    curves = [other.kl for other in others]
+    return growth_at_equal_level(first.kl, curves, first.contexts, resamples=resamples, level=level)
 
 
-def grown_over_masks(*masks: Measured | int) -> Interval:
-    """Growth of KL per doubling of context over documents and masks; the resamples come last."""
-    *runs, resamples = masks
-    return _over_masks(runs, log_slope, int(resamples))  # type: ignore[arg-type]
+def grown_over_masks(*masks: Measured, resamples: int, level: float) -> Interval:
+    """Growth of KL per doubling of context over documents and masks."""
+    return _over_masks(masks, log_slope, resamples, level)
 
 
-def line_over_logarithm(*masks: Measured | int) -> Interval:
+def line_over_logarithm(*masks: Measured, resamples: int, level: float) -> Interval:
     """Residual of a straight line in context over that of a logarithm, over documents and masks."""
-    *runs, resamples = masks
-    return _over_masks(runs, log_fit, int(resamples))  # type: ignore[arg-type]
+    return _over_masks(masks, log_fit, resamples, level)
 
 
 OVER_MASKS = (grown_over_masks, line_over_logarithm)
 """Statistics whose contestants are one variant under several masks."""
 
 
-def _over_masks(runs: list, statistic: Callable, resamples: int) -> Interval:
+def _over_masks(runs: Sequence[Measured], statistic: Callable, resamples: int, level: float) -> Interval:
     curves = np.stack([run.kl for run in runs])
     own = partial(statistic, runs[0].contexts)
-    return crossed_interval(curves, own, resamples=resamples).map(np.exp)
+    return crossed_interval(curves, own, resamples=resamples, level=level).map(np.exp)
 
 
-def of_two(statistic: Callable[..., Interval], first: Measured, second: Measured, resamples: int) -> Interval:
+def of_two(
+    statistic: Callable[..., Interval], first: Measured, second: Measured, *, resamples: int, level: float
+) -> Interval:
     """Statistic of the curves of two variants."""
-    return statistic(first.kl, second.kl, resamples=resamples)
+    return statistic(first.kl, second.kl, resamples=resamples, level=level)
 
 
 def growing(
@@ -106,24 +109,48 @@ def at_equal_level(of: str, method: Method | CacheFormat, name: str, others: tup
     )
 
 
-def settle(lab: LongContext, conclude: Conclude, row: Row, doubt: str = "") -> None:
-    """Conclude a row whose statistic is a function of its contestants' curves."""
-    if row.measure is None:
+def no_reason(_lab: LongContext, _row: Row) -> str:
+    """No reason to doubt a row."""
+    return ""
+
+
+def settle(
+    lab: LongContext, conclude: Conclude, row: Row, *, unfit: Reason = no_reason, doubtful: Reason = no_reason
+) -> None:
+    """Conclude a row whose statistic is a function of its contestants' curves, all on the same documents.
+
+    Documents are added look by look until the row is decided; one that cannot be judged gets no second look.
+
+    Args:
+        lab: the instrument.
+        conclude: as the fixture gives it.
+        row: as declared.
+        unfit: reason why its contestants cannot be compared, beside the instrument's own; asked at the first look.
+        doubtful: reason why the result says nothing, asked at the last.
+    """
+    statistic = row.measure
+    if statistic is None:
         raise ValueError(f"{row} declares no statistic")
-    measured = [lab.measure(method) for method in row.contestants]  # pyright: ignore[reportArgumentType]
-    interval = row.measure(*measured, lab.settings.resamples)
-    first = measured[0]
+    begun = first_look(lab)
+    doubt = begun.doubt(*measured_of(begun, row)) or unfit(begun, row)
+    seen = look(lab, row.accept, lambda part, **how: statistic(*measured_of(part, row), **how), once=bool(doubt))
+    first, *others = measured_of(seen.lab, row)
     # Masks differ more than documents do, so more of them are what narrows an interval over both.
-    units, of = (len(measured), "masks") if row.measure in OVER_MASKS else (len(first.kl), "documents")
+    units, of = (1 + len(others), "masks") if statistic in OVER_MASKS else (len(first.kl), "documents")
     conclude(
         row,
-        interval,
-        lab,
-        doubt=lab.doubt(*measured) or doubt,
-        decide=what_would_decide(interval, units, row.accept, of=of),
-        details=lab.described(first),
+        seen.interval,
+        seen.origin,
+        doubt=doubt or doubtful(seen.lab, row),
+        decide=what_would_decide(seen.interval, units, row.accept, of=of, level=seen.level),
+        details=lab.described(first) | seen.details,
         method=first.method,
     )
+
+
+def measured_of(lab: LongContext, row: Row) -> list[Measured]:
+    """Measurements of a row's contestants."""
+    return [lab.measure(method) for method in row.contestants]  # pyright: ignore[reportArgumentType]
 
 
 def groups_that_do_not_fit(lab: LongContext, row: Row) -> str:
@@ -142,7 +169,7 @@ def groups_that_do_not_fit(lab: LongContext, row: Row) -> str:
 
 def out_of_reach(lab: LongContext, row: Row) -> str:
     """Reason why a variant cannot be compared at equal level: its KL is below or above that of all the others."""
-    first, *others = (lab.measure(method) for method in row.contestants)  # pyright: ignore[reportArgumentType]
+    first, *others = measured_of(lab, row)
     if brackets(first.kl, [other.kl for other in others]):
         return ""
     reached = ", ".join(f"{other.kl.mean():.2g}" for other in others)

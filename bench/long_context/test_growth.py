@@ -115,4 +115,4 @@ EQUAL = [
 @pytest.mark.parametrize("row", parameters(*EQUAL))
 def test_quantization_grows_more_at_equal_divergence(long_context: LongContext, conclude: Conclude, row: Row) -> None:
     """The paper's contrast between pruning and quantization, without the difference of their levels."""
-    settle(long_context, conclude, row, out_of_reach(long_context, row))
+    settle(long_context, conclude, row, unfit=out_of_reach)

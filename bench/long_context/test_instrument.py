@@ -1,4 +1,7 @@
-"""Can the instrument see what it judges? Noise floors, a positive control, and the verdict engine's own errors."""
+"""Can the instrument see what it judges? Noise floors, a positive control, and the verdict engine's own errors.
+
+Where there are looks, the instrument is asked on the documents of the first, the engine on those of the last.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import torch
 
 from bench.fixtures import Conclude
 from bench.long_context.lab import TAIL, LongContext
+from bench.long_context.looks import first_look
 from bench.long_context.rows import COSTS
 from bench.parameters import parameters
 from bench.verdict.documents import Interval, growth, ratio
@@ -47,10 +51,11 @@ def test_noise_floor_lies_well_under_the_mildest_variant(
     long_context: LongContext, conclude: Conclude, row: Row
 ) -> None:
     """KL of the dense model against itself in other batches, against that of 8-bit weights on the same documents."""
-    floor, mildest = long_context.noise_floor(), long_context.measure(MILDEST).kl[:2]
+    lab = first_look(long_context)
+    floor, mildest = lab.noise_floor(), lab.measure(MILDEST).kl[:2]
     worst = floor.max(1) / mildest.min(1)
     interval = Interval(float(worst.mean()), float(worst.min()), float(worst.max()))
-    conclude(row, interval, long_context, details={"floor": floor.mean(0).tolist()})
+    conclude(row, interval, lab, details={"floor": floor.mean(0).tolist()})
 
 
 @pytest.mark.parametrize("row", parameters(DTYPE))
@@ -59,9 +64,10 @@ def test_storage_dtype_moves_less_than_the_mildest_variant(
 ) -> None:
     """KL of weights rounded to bfloat16 against that of 8-bit weights: which effects the dtype could hide."""
     methods: list[Method] = [method for method in row.contestants if isinstance(method, Method)]
-    cast, mildest = (long_context.measure(method) for method in methods)
-    interval = ratio(cast.kl.mean(1), mildest.kl.mean(1), resamples=long_context.settings.resamples)
-    conclude(row, interval, long_context, details=long_context.described(cast), method=cast.method)
+    lab = first_look(long_context)
+    cast, mildest = (lab.measure(method) for method in methods)
+    interval = ratio(cast.kl.mean(1), mildest.kl.mean(1), resamples=lab.settings.resamples)
+    conclude(row, interval, lab, details=lab.described(cast), method=cast.method)
 
 
 @pytest.mark.parametrize("row", parameters(FORGETTING))
@@ -70,9 +76,10 @@ def test_a_model_that_forgets_is_seen_to_drift(long_context: LongContext, conclu
     contexts = long_context.settings.contexts
     if len(contexts) < 3:
         pytest.skip("growth from the second context on needs at least 3 contexts; use --effort=normal")
-    curves = long_context.forgetting()
-    interval = growth(curves[:, 1:], resamples=long_context.settings.resamples)
-    conclude(row, interval, long_context, details={"contexts": list(contexts), "kl": curves.mean(0).tolist()})
+    lab = first_look(long_context)
+    curves = lab.forgetting()
+    interval = growth(curves[:, 1:], resamples=lab.settings.resamples)
+    conclude(row, interval, lab, details={"contexts": list(contexts), "kl": curves.mean(0).tolist()})
 
 
 SCENARIOS = {

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bench.fixtures import Conclude
 from bench.long_context.lab import LongContext
+from bench.long_context.looks import look
 from bench.long_context.theory import exponent
 from bench.parameters import parameters
-from bench.verdict.documents import cluster_interval
+from bench.verdict.documents import Interval, cluster_interval
 from bench.verdict.regions import LINEAR
 from bench.verdict.rows import Row
 
@@ -33,15 +36,20 @@ def test_noise_variance_grows_linearly(long_context: LongContext, conclude: Conc
 
     `summed` is the control: weights of one, not a softmax; there the statement is true and must be seen to be.
     """
-    (attention,) = row.contestants
-    noise = long_context.noise(str(attention))
-    positions, variances = noise["positions"], noise["variances"]
-    resamples = long_context.settings.resamples
-    interval = cluster_interval(variances, lambda means: exponent(positions, means), resamples=resamples)
+    attention = str(row.contestants[0])
+
+    def statistic(lab: LongContext, **how: Any) -> Interval:
+        noise = lab.noise(attention)
+        return cluster_interval(noise["variances"], lambda means: exponent(noise["positions"], means), **how)
+
+    by_model = attention == "model"
+    seen = look(long_context, row.accept, statistic, once=not by_model)
+    noise = seen.lab.noise(attention)
+    positions, variances = noise["positions"].tolist(), noise["variances"].mean(0).tolist()
     conclude(
         row,
-        interval,
-        long_context,
-        decide="more documents (--effort=thorough)" if attention == "model" else "more simulated sequences",
-        details={"positions": positions.tolist(), "variances": variances.mean(0).tolist()},
+        seen.interval,
+        seen.origin,
+        decide="more documents (--effort=thorough)" if by_model else "more simulated sequences",
+        details={"positions": positions, "variances": variances} | (seen.details if by_model else {}),
     )

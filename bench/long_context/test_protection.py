@@ -9,9 +9,9 @@ import pytest
 from bench.fixtures import Conclude
 from bench.long_context.lab import LongContext
 from bench.long_context.measured import Measured
-from bench.long_context.rows import BAND, COSTS, GROWTH, growing, grown, grown_more, of_two, settle
+from bench.long_context.rows import BAND, COSTS, GROWTH, growing, grown, grown_more, measured_of, of_two, settle
 from bench.parameters import parameters
-from bench.verdict.documents import Interval, level_ratio
+from bench.verdict.documents import LEVEL, Interval, level_ratio
 from bench.verdict.regions import FLAT, GROWS, UNCHANGED, Region, Verdict, judge
 from bench.verdict.rows import Row
 from compress.pruning.magnitude import MagnitudePruning
@@ -28,8 +28,8 @@ def rounded(bits: int, acts: int | None = None, keep: Keep | None = None) -> Rou
     return RoundToNearest(bits, PerGroup(128), protect=protect, activation_bits=acts)
 
 
-def _protected_growth(protected: Measured, _plain: Measured, resamples: int) -> Interval:
-    return grown(protected, resamples)
+def _protected_growth(protected: Measured, _plain: Measured, *, resamples: int, level: float) -> Interval:
+    return grown(protected, resamples=resamples, level=level)
 
 
 LC5 = [
@@ -62,13 +62,18 @@ LC5 = [
 @pytest.mark.parametrize("row", parameters(*LC5))
 def test_protecting_two_percent_removes_the_growth(long_context: LongContext, conclude: Conclude, row: Row) -> None:
     """Fig. 2: with 2 % of groups at 8 bits the growth disappears and the level stays, with and without activations."""
-    doubt = ""
-    if row.part == "a":
-        plain = long_context.measure(row.contestants[1])  # pyright: ignore[reportArgumentType]
-        before = grown(plain, long_context.settings.resamples)
-        if judge(before, GROWS) is not Verdict.REPRODUCED:
-            doubt = f"without protection there is no growth to remove: {before} per doubling"
-    settle(long_context, conclude, row, doubt)
+    settle(long_context, conclude, row, doubtful=_nothing_to_remove)
+
+
+def _nothing_to_remove(lab: LongContext, row: Row) -> str:
+    """Reason why a row on growth says nothing: without protection there is none."""
+    if row.part != "a":
+        return ""
+    _, plain = measured_of(lab, row)
+    before = grown(plain, resamples=lab.settings.resamples, level=LEVEL)
+    if judge(before, GROWS) is Verdict.REPRODUCED:
+        return ""
+    return f"without protection there is no growth to remove: {before} per doubling"
 
 
 LC8 = [

@@ -43,8 +43,6 @@ class Settings:
     """More text to train models on, never scored."""
     data_dir: Path | None = None
     """A folder with the papers' data, where there is no hub."""
-    compressed: str | None = None
-    """A checkpoint to judge against the model."""
     peer: str = PAPER_PEER
     """The distilled model that Krony-PT is compared with at the paper's scale."""
     dtype: str = "float32"
@@ -55,6 +53,8 @@ class Settings:
     scored_after: str = "2"
     """Articles of the embedded sample whose sha256 is not above this are not scored: those of lower ones were, before
     some of the regions of today were set."""
+    looks: tuple[int, ...] = ()
+    """Documents at each look that long context is measured in, until a row is decided; none for all at once."""
 
     def decisive(self) -> dict[str, Any]:
         """Settings that decide what a variant's curve is; the rest decides what is made of it."""
@@ -107,6 +107,7 @@ EMBEDDED_EFFORTS = {
         calibration_length=512,
         resamples=4000,
         simulations=1000,
+        looks=(8, 16, 32),
     ),
 }
 GPU_EFFORTS = {

@@ -1,55 +1,76 @@
-"""The page of checkpoints that a user brought: verdicts, figures, bytes, and KL along the window."""
+"""The page of checkpoints that a user brought: the comparison, and a sheet for each."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bench.report import matrix
+from bench.report import comparison
+from bench.report.comparison import written
 from bench.report.pages import Footnotes, View, common_notes, measured_on, rows_tables
 from bench.report.plots import PALETTE, STYLE, WIDTH, label_ends, plain_log, tokens_axis
+from bench.report.sheets import IN_MEMORY, ON_DISK, Sheet, rows_of, sheets_of
 from bench.report.tables import table
+from bench.verdict.documents import Interval
 from bench.verdict.evidence import Evidence, Result
 
-CLAIM, PLOT = matrix.CHECKPOINT, "checkpoint-kl.png"
-PLACES = ("on disk", "in memory")
+__all__ = ("figures", "page", "rows_of")
+
+ALONG, BY_BLOCK = "checkpoint-kl.png", "checkpoint-blocks.png"
 TOO_FEW = 12
 """Documents below which the page warns that intervals are wide."""
-
-
-def rows_of(evidence: Evidence) -> list[Result]:
-    """Rows of the page."""
-    return matrix.results_of(evidence, CLAIM)
+MEASURES = {
+    "ratio": "perplexity over the dense model's",
+    "kl": "KL compressed‖dense, nats a token",
+    "reverse_kl": "KL dense‖compressed, nats a token",
+    "top1": "same top token",
+    "change_of_p": "change of the right token's probability",
+}
 
 
 def figures(evidence: Evidence) -> dict[str, Figure]:
-    """KL along the window, a line a checkpoint; none where there is no such curve."""
-    curves = {model: _curve(details) for model, details in _sheets(evidence).items()}
-    curves = {model: curve for model, curve in curves.items() if len(curve) > 1}
-    if not curves:
-        return {}
+    """Comparison, KL along the window and departures by block, where there are such."""
+    sheets = [sheet for sheet in sheets_of(evidence) if not sheet.refused]
+    along = {s.label: _curve(s.details) for s in sheets}
+    blocks = {s.label: dict(enumerate(s.details.get("blocks") or ())) for s in sheets}
+    drawn = comparison.figures(evidence)
+    if lines := {label: curve for label, curve in along.items() if len(curve) > 1}:
+        drawn[ALONG] = _lines(lines, "position, to the end of the bucket", "KL compressed‖dense, nats a token", True)
+    if lines := {label: curve for label, curve in blocks.items() if len(curve) > 1}:
+        drawn[BY_BLOCK] = _lines(lines, "block", "departure from the dense block's output", False)
+    return drawn
+
+
+def _lines(curves: Mapping[str, Mapping[int, float]], x: str, y: str, doubling: bool) -> Figure:
     with mpl.rc_context(STYLE):
-        drawn = Figure(figsize=(WIDTH * 0.75, 3), layout="constrained")
-        axes = drawn.subplots()
-        ends = []
-        for colour, (model, curve) in zip(PALETTE * len(curves), curves.items(), strict=False):
-            axes.plot(list(curve), list(curve.values()), marker="o", markersize=3.5, color=colour)
-            last = max(curve)
-            ends.append((last, curve[last], model, colour))
+        drawn = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+        axes, ends = drawn.subplots(), []
+        for colour, (label, curve) in zip(PALETTE * len(curves), curves.items(), strict=False):
+            axes.plot(list(curve), list(curve.values()), marker="o", markersize=3, color=colour)
+            ends.append((max(curve), curve[max(curve)], label, colour))
         ticks = sorted({place for curve in curves.values() for place in curve})
-        tokens_axis(axes, ticks)
-        if all(value > 0 for curve in curves.values() for value in curve.values()):
+        if all(value is not None and value > 0 for curve in curves.values() for value in curve.values()):
             axes.set_yscale("log")
-            plain_log(axes, "y", [m * 10.0**power for power in range(-7, 3) for m in (1, 2, 5)])
-        axes.set_xlim(ticks[0] * 0.93, ticks[-1] * (ticks[-1] / ticks[0]) ** 0.4)
-        axes.set(xlabel="position, to the end of the bucket", ylabel="KL compressed‖dense, nats a token")
+            plain_log(axes, "y", [m * 10.0**power for power in range(-7, 5) for m in (1, 2, 5)])
+        if doubling:
+            tokens_axis(axes, ticks)
+            axes.set_xlim(ticks[0] * 0.93, ticks[-1] * (ticks[-1] / ticks[0]) ** 0.4)
+        else:
+            axes.set_xticks(ticks[:: max(1, len(ticks) // 8)])
+            axes.set_xlim(-0.3, ticks[-1] * 1.35)
+        axes.set(xlabel=x, ylabel=y)
         drawn.draw_without_rendering()
         label_ends(axes, ends)
-    return {PLOT: drawn}
+    return drawn
+
+
+def _curve(details: Mapping[str, Any]) -> dict[int, float]:
+    """KL by the end of each bucket, such as 128 of "64-127"."""
+    known = details.get("kl_by_position") or {}
+    return {int(name.split("-")[1]) + 1: float(value) for name, value in known.items() if value is not None}
 
 
 def page(view: View, forest: str) -> str:
@@ -58,72 +79,87 @@ def page(view: View, forest: str) -> str:
     if not rows:
         return ""
     common = common_notes(view, rows)
-    parts = ["# Checkpoints", " ".join(common.values()), _warning(rows)]
-    if forest:
-        parts.append(f"![estimate, interval and bound of every row]({forest})")
-    for model in dict.fromkeys(row.model for row in rows):
-        parts.append(f"## {model or 'not run'}")
-        parts += rows_tables(view, [row for row in rows if row.model == model], notes, common)
-    parts += [
-        _columns(_sheets(view.evidence)),
-        _along(view.evidence),
-        measured_on(view.evidence, rows),
-        notes.written(),
-    ]
+    parts = ["# Checkpoints", " ".join(common.values()), _warning(rows), comparison.section(view.evidence)]
+    parts += [_plots(view.evidence, forest)]
+    for sheet in sheets_of(view.evidence):
+        parts += [f"## {sheet.label}", f"**{_capital(sheet.words)}**: {sheet.reason}."]
+        if not sheet.refused:
+            parts += rows_tables(view, list(sheet.rows), notes, common)
+            parts += [_measures(sheet), _figures(sheet), _sizes(sheet), _worst(sheet)]
+    parts += [measured_on(view.evidence, rows), notes.written()]
     return "\n\n".join(part for part in parts if part)
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _warning(rows: Sequence[Result]) -> str:
     few = [row.documents for row in rows if 0 < row.documents < TOO_FEW]
     if not few:
         return ""
-    return f"Judged on {min(few)} documents: intervals this wide can hide damage. `--effort=thorough` reads more."
+    return f"Judged on {min(few)} documents: intervals this wide can hide damage. `--effort=normal` reads {TOO_FEW}."
 
 
-def _sheets(evidence: Evidence) -> dict[str, Mapping[str, Any]]:
-    """Figures of every checkpoint, by its name."""
-    return {row.model: row.details["checkpoint"] for row in rows_of(evidence) if row.details.get("checkpoint")}
+def _plots(evidence: Evidence, forest: str) -> str:
+    drawn = figures(evidence)
+    parts = [f"![estimate, interval and threshold of every row]({forest})"] if forest else []
+    if ALONG in drawn:
+        parts.append(f"![KL against position]({ALONG})")
+    if BY_BLOCK in drawn:
+        parts.append(
+            f"![departure by block]({BY_BLOCK})\n\nEach block is fed with what the dense model feeds its own; the "
+            "departure is relative to what the dense block adds, median over tokens. A damaged block stands alone."
+        )
+    return "\n\n".join(parts)
 
 
-def _columns(sheets: Mapping[str, Mapping[str, Any]]) -> str:
-    if not sheets:
-        return ""
-    names = list(dict.fromkeys(name for sheet in sheets.values() for name in sheet["columns"]))
+def _measures(sheet: Sheet) -> str:
+    shares = ("top1", "change_of_p")
+    lines = [[MEASURES[name], written(value, share=name in shares)] for name, value in sheet.measures.items()]
+    if growth := sheet.details.get("growth"):
+        lines.append(["KL at the window's end over that at its beginning", written(Interval(*growth))])
+    return table(lines, ["measure", "value [95 % interval]"])
+
+
+def _figures(sheet: Sheet) -> str:
+    shown = [[name, _number(name, value)] for name, value in (sheet.details.get("columns") or {}).items()]
+    half = (len(shown) + 1) // 2
+    pairs = [[*left, *right] for left, right in zip(shown, [*shown[half:], ["", ""]], strict=False)][:half]
+    lines = "Figures as llama.cpp gives them, nats a token where they are not shares; p(right) is the probability of "
+    return f"{lines}the token that follows.\n\n{table(pairs, ['figure', '', 'figure', ''])}" if shown else ""
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return "not finite"
+    return f"{value:.2%}" if name.startswith("same top") or "p(right)" in name else f"{value:.5g}"
+
+
+def _sizes(sheet: Sheet) -> str:
+    lines = []
+    for place in (ON_DISK, IN_MEMORY):
+        own, dense = sheet.size(place), sheet.size(f"{place}, dense")
+        if own and dense:
+            lines.append([place, f"{own:,}", f"{dense:,}", f"{own / dense:.1%}"])
+    return table(lines, ["", "checkpoint", "dense", "share"]) if lines else ""
+
+
+def _worst(sheet: Sheet) -> str:
     lines = [
         [
-            name,
-            *(_number(name, sheet["columns"][name]) if name in sheet["columns"] else "–" for sheet in sheets.values()),
+            f"{token['kl']:.3g}" if token["kl"] is not None else "not finite",
+            f"{token['document'] + 1}, {token['position']}",
+            f"…{_shown(token['context'])}",
+            *(_shown(token[name]) for name in ("right", "dense", "compressed")),
         ]
-        for name in names
+        for token in sheet.details.get("worst") or ()
     ]
-    lines += [[f"bytes {place}", *(_bytes(sheet["sizes"], place) for sheet in sheets.values())] for place in PLACES]
-    places = list(dict.fromkeys(place for sheet in sheets.values() for place in sheet.get("kl_by_position") or {}))
-    lines += [[f"KL at {place}", *(_at(sheet, place) for sheet in sheets.values())] for place in places]
-    return (
-        "## Figures\n\nNats a token where they are not shares; p(right) is the probability of the token that follows."
-        f"\n\n{table(lines, ['figure', *sheets])}"
-    )
+    if not lines:
+        return ""
+    heads = ["KL", "document, position", "after", "the text goes on", "dense: likeliest", "compressed: likeliest"]
+    return f"Tokens whose predictions differ most.\n\n{table(lines, heads)}"
 
 
-def _bytes(sizes: Mapping[str, float], place: str) -> str:
-    part, whole = sizes.get(f"bytes {place}"), sizes.get(f"bytes {place}, dense")
-    return f"{part:,} of {whole:,} ({part / whole:.1%})" if part and whole else "–"
-
-
-def _at(sheet: Mapping[str, Any], place: str) -> str:
-    value = (sheet.get("kl_by_position") or {}).get(place)
-    return "–" if value is None else f"{value:.3g}"
-
-
-def _number(name: str, value: float) -> str:
-    return f"{value:.2%}" if name.startswith("same top") else f"{value:.5g}"
-
-
-def _along(evidence: Evidence) -> str:
-    return f"## KL along the window\n\n![KL against position]({PLOT})" if figures(evidence) else ""
-
-
-def _curve(sheet: Mapping[str, Any]) -> dict[int, float]:
-    """KL by the end of each bucket, such as 128 of "64-127"."""
-    pairs = ((re.search(r"\d+$", str(name)), value) for name, value in (sheet.get("kl_by_position") or {}).items())
-    return {int(last.group()) + 1: float(value) for last, value in pairs if last and value is not None}
+def _shown(text: str) -> str:
+    return "`" + text.replace("\n", "⏎").replace("`", "'") + "`"

@@ -7,25 +7,20 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 
 from bench.report.tables import table
-from bench.verdict.claims import CLAIMS, INSTRUMENTS, PAPERS, Claim, Paper
+from bench.verdict.claims import CHECKPOINT, CLAIMS, INSTRUMENTS, PAPERS, Claim, Paper
 from bench.verdict.conclude import verdict_of_claim, verdicts_of_parts
 from bench.verdict.evidence import Evidence, Result
 from bench.verdict.regions import Verdict
+from bench.verdict.wording import CLEARED
 
 NEEDS_RUN = "run `pytest bench`, or `pytest bench -m gpu` where there is a CUDA GPU"
 NOT_BUILT = "not built yet"
-CHECKPOINT = "CHECKPOINT"
 WIDTH = 100
 """Columns of a terminal."""
 _PASSED = {
     Verdict.REPRODUCED.value: "passed",
     Verdict.NOT_REPRODUCED.value: "did not qualify",
     Verdict.INCONCLUSIVE.value: "did not qualify",
-}
-_HOLDS = {
-    Verdict.REPRODUCED.value: "holds",
-    Verdict.NOT_REPRODUCED.value: "does not hold",
-    Verdict.INCONCLUSIVE.value: "undecided",
 }
 
 
@@ -41,7 +36,7 @@ def verdict_of(evidence: Evidence, claim: Claim) -> Verdict:
 
 
 def word_of(row: Result) -> str:
-    """Verdict of a row as pages say it: an instrument passes, a checkpoint's property holds."""
+    """Verdict of a row as pages say it: an instrument passes, a checkpoint clears its thresholds."""
     return words_of(row.claim).get(row.verdict, row.verdict)
 
 
@@ -49,7 +44,7 @@ def words_of(claim: str) -> Mapping[str, str]:
     """Verdicts that a page words otherwise, by claim or instrument."""
     if claim in CLAIMS:
         return {}
-    return _HOLDS if claim == CHECKPOINT else _PASSED
+    return CLEARED if claim == CHECKPOINT else _PASSED
 
 
 def parts_of(evidence: Evidence, claim: Claim) -> str:
@@ -125,17 +120,22 @@ def _counted(evidence: Evidence, paper: Paper) -> list[str]:
 
 
 def full(folders: Mapping[str, Evidence], *, linked: bool = False) -> str:
-    """Matrix of every claim against every folder of evidence, verdicts by parts."""
+    """Matrix of every claim against every folder of evidence, verdicts by parts.
+
+    What a claim waits for is said where no folder has it.
+    """
     names = [f"[{name}]({name}/README.md)" if linked else name for name in folders]
-    lines = [
-        [claim.id, f"{claim.text}", *(_cell(evidence, claim) for evidence in folders.values())]
-        for claim in CLAIMS.values()
-    ]
+    lines = []
+    for claim in CLAIMS.values():
+        cells = [_cell(evidence, claim) for evidence in folders.values()]
+        waits = "" if any(cells) else f": {why_not_run(claim)}"
+        lines.append([claim.id, claim.text, *(cell or f"*not run*{waits}" for cell in cells)])
     return table(lines, ["claim", "the paper says", *(names if linked else ["verdict"])])
 
 
 def _cell(evidence: Evidence, claim: Claim) -> str:
+    """Verdict of a claim with its parts'; empty where it has no row."""
     if not results_of(evidence, claim.id):
-        return f"*not run*: {why_not_run(claim)}"
+        return ""
     said = parts_of(evidence, claim)
     return f"**{verdict_of(evidence, claim).value}**" + (f": {said}" if said else "")

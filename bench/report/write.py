@@ -18,8 +18,10 @@ from bench.report import (
     matrix,
     pages,
     revisions,
+    sheets,
     small_models,
     survey,
+    written,
 )
 from bench.report.pages import PAGES, View
 from bench.report.plots import png
@@ -69,9 +71,10 @@ def layered(own: Evidence, record: Evidence | None) -> tuple[Evidence, frozenset
 
 
 def rendered(view: View, name: str) -> dict[str, bytes]:
-    """Pages and plots by file name; a pure function of what is shown."""
+    """Pages and plots by file name; a pure function of what is shown. A folder of sheets alone has one page."""
     texts, figures = {}, {}
-    for paper in PAPERS:
+    judging = bool(view.evidence.rows) and len(sheets.rows_of(view.evidence)) == len(view.evidence.rows)
+    for paper in () if judging else PAPERS:
         sections, own = _extras(paper.key, view.evidence)
         rows = [row for c in CLAIMS.values() if c.paper is paper for row in matrix.results_of(view.evidence, c.id)]
         plot = _forest(figures, PAGES[paper.key], rows)
@@ -82,7 +85,9 @@ def rendered(view: View, name: str) -> dict[str, bytes]:
             texts[f"{stem}.md"] = sheet.page(view, _forest(figures, stem, rows))
     figures |= checkpoint.figures(view.evidence)
     links = {page.removesuffix(".md"): page for page in texts}
-    texts = {"README.md": pages.overview(view, name, links), **texts}
+    texts = {"README.md": texts.pop("checkpoint.md") if judging else pages.overview(view, name, links), **texts}
+    if content := written.checkpoint_json(view.evidence):
+        texts[written.FILE] = content
     return {page: _encoded(text) for page, text in texts.items()} | {
         plot: png(drawn) for plot, drawn in figures.items()
     }

@@ -66,6 +66,6 @@ def distillation(request: pytest.FixtureRequest, session: Session) -> Distillati
     if session.store.write is not None:
         try:
             _ = made.tables
-        except InputError as error:
+        except TooLittleText as error:
             pytest.skip(f"no student can be trained here: {error}")
     return made

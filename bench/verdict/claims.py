@@ -13,6 +13,7 @@ from bench.verdict.papers.small_models import SMALL_MODELS
 from bench.verdict.papers.survey import SURVEY
 
 __all__ = (
+    "CHECKPOINT",
     "CLAIMS",
     "INSTRUMENTS",
     "KRONY_PT",
@@ -26,10 +27,11 @@ __all__ = (
 )
 
 PAPERS = (LONG_CONTEXT, KRONY_PT, SURVEY, SMALL_MODELS)
+CHECKPOINT = "CHECKPOINT"
 INSTRUMENTS = {
     "INSTRUMENT": "Noise floors, positive controls and baselines: can the instruments see what they judge?",
     "VERDICTS": "Errors of the verdict engine, simulated with a known truth.",
-    "CHECKPOINT": "A user's checkpoint against the dense model that it was made from.",
+    CHECKPOINT: "A user's checkpoint against the dense model that it was made from.",
 }
 """Instruments that measure the suite itself, and a user's checkpoint."""
 MODULES = (long_context, krony, survey, small_models)

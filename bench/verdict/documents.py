@@ -120,10 +120,10 @@ def log_ratio(pair: Array) -> Array:
         return np.log(pair[..., 0]) - np.log(pair[..., 1])
 
 
-def ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+def ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL) -> Interval:
     """The mean of the first over the mean of the second, each `[documents]`."""
     pair = np.stack([first, second], axis=-1)
-    return cluster_interval(pair, log_ratio, seed=seed, resamples=resamples).map(np.exp)
+    return cluster_interval(pair, log_ratio, seed=seed, resamples=resamples, level=level).map(np.exp)
 
 
 def difference_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
@@ -142,7 +142,9 @@ def growth_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int =
     return cluster_interval(pair, statistic, seed=seed, resamples=resamples).map(np.exp)
 
 
-def variance_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+def variance_ratio(
+    first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
+) -> Interval:
     """The variance across contexts of one mean curve over that of another, each `[documents, contexts]`."""
     pair = np.stack([first, second], axis=1)
 
@@ -151,10 +153,12 @@ def variance_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int
             variances = np.log(means.var(axis=-1, ddof=1))
         return variances[..., 0] - variances[..., 1]
 
-    return cluster_interval(pair, statistic, seed=seed, resamples=resamples).map(np.exp)
+    return cluster_interval(pair, statistic, seed=seed, resamples=resamples, level=level).map(np.exp)
 
 
-def relative_variance_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+def relative_variance_ratio(
+    first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
+) -> Interval:
     """`variance_ratio` with each variance divided by the square of its curve's mean, so that the level drops out."""
     pair = np.stack([first, second], axis=1)
 
@@ -163,12 +167,14 @@ def relative_variance_ratio(first: Array, second: Array, *, seed: int = 0, resam
             variances = np.log(means.var(axis=-1, ddof=1)) - 2 * np.log(means.mean(axis=-1))
         return variances[..., 0] - variances[..., 1]
 
-    return cluster_interval(pair, statistic, seed=seed, resamples=resamples).map(np.exp)
+    return cluster_interval(pair, statistic, seed=seed, resamples=resamples, level=level).map(np.exp)
 
 
-def level_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+def level_ratio(
+    first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
+) -> Interval:
     """The mean over contexts of one curve over that of another, each `[documents, contexts]`."""
-    return ratio(first.mean(1), second.mean(1), seed=seed, resamples=resamples)
+    return ratio(first.mean(1), second.mean(1), seed=seed, resamples=resamples, level=level)
 
 
 def mean(values: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:

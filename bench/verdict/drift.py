@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from bench.verdict.documents import RESAMPLES, Array, Interval, cluster_interval
+from bench.verdict.documents import LEVEL, RESAMPLES, Array, Interval, cluster_interval
 
 
 def log_slope(contexts: Sequence[int], curve: Array) -> Array:
@@ -22,13 +22,15 @@ def log_slope(contexts: Sequence[int], curve: Array) -> Array:
         return np.log(curve) @ (weights / (weights @ weights))
 
 
-def growth_per_doubling(curves: Array, contexts: Sequence[int], *, resamples: int = RESAMPLES) -> Interval:
+def growth_per_doubling(
+    curves: Array, contexts: Sequence[int], *, resamples: int = RESAMPLES, level: float = LEVEL
+) -> Interval:
     """Factor by which a curve grows with every doubling of context: `[documents, contexts]`."""
-    return cluster_interval(curves, partial(log_slope, contexts), resamples=resamples).map(np.exp)
+    return cluster_interval(curves, partial(log_slope, contexts), resamples=resamples, level=level).map(np.exp)
 
 
 def growth_per_doubling_ratio(
-    first: Array, second: Array, contexts: Sequence[int], *, resamples: int = RESAMPLES
+    first: Array, second: Array, contexts: Sequence[int], *, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> Interval:
     """Growth per doubling of one curve over that of another on the same documents, each `[documents, contexts]`."""
     pair = np.stack([first, second], axis=1)
@@ -37,7 +39,7 @@ def growth_per_doubling_ratio(
         slopes = log_slope(contexts, means)
         return slopes[..., 0] - slopes[..., 1]
 
-    return cluster_interval(pair, statistic, resamples=resamples).map(np.exp)
+    return cluster_interval(pair, statistic, resamples=resamples, level=level).map(np.exp)
 
 
 def log_level(curve: Array) -> Array:
@@ -47,7 +49,12 @@ def log_level(curve: Array) -> Array:
 
 
 def growth_at_equal_level(
-    curve: Array, others: Sequence[Array], contexts: Sequence[int], *, resamples: int = RESAMPLES
+    curve: Array,
+    others: Sequence[Array],
+    contexts: Sequence[int],
+    *,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
 ) -> Interval:
     """Growth per doubling of a curve over what others of the same level would have, all `[documents, contexts]`.
 
@@ -60,7 +67,7 @@ def growth_at_equal_level(
         slopes, levels = log_slope(contexts, means), log_level(means)
         return slopes[..., 0] - _read(levels[..., 1:], slopes[..., 1:], levels[..., 0])
 
-    return cluster_interval(stacked, statistic, resamples=resamples).map(np.exp)
+    return cluster_interval(stacked, statistic, resamples=resamples, level=level).map(np.exp)
 
 
 def brackets(curve: Array, others: Sequence[Array]) -> bool:

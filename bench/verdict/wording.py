@@ -6,11 +6,17 @@ import math
 import textwrap
 from collections.abc import Iterable
 
-from bench.verdict.claims import CLAIMS, INSTRUMENTS
+from bench.verdict.claims import CHECKPOINT, CLAIMS, INSTRUMENTS
 from bench.verdict.evidence import Result
 from bench.verdict.regions import Verdict
 
 QUALIFIED = {Verdict.REPRODUCED.value: "qualified", Verdict.NOT_REPRODUCED.value: "did not qualify"}
+CLEARED = {
+    Verdict.REPRODUCED.value: "cleared",
+    Verdict.NOT_REPRODUCED.value: "not cleared",
+    Verdict.INCONCLUSIVE.value: "undecided",
+}
+"""Words for a checkpoint and its thresholds."""
 QUALIFYING = ("INSTRUMENT", "VERDICTS")
 """Instruments that measure the suite itself; their verdicts are in words of their own."""
 SHORTEST = 8
@@ -18,7 +24,9 @@ SHORTEST = 8
 
 
 def verdict_word(result: Result) -> str:
-    """Verdict of a row as it is told: that of a claim, or whether an instrument qualified."""
+    """Verdict of a row as it is told: of a claim, whether an instrument qualified, whether a checkpoint cleared."""
+    if result.claim == CHECKPOINT:
+        return CLEARED.get(result.verdict, result.verdict)
     return QUALIFIED.get(result.verdict, result.verdict) if result.claim in QUALIFYING else result.verdict
 
 

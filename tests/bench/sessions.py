@@ -12,6 +12,8 @@ from bench.measure.settings import SCALES
 from bench.measure.store import Store
 
 ROOT = Path(__file__).parents[2]
+ALGEBRA = ("bench/krony/test_algebra.py",)
+"""Rows that take a moment."""
 
 
 class Silent:
@@ -33,3 +35,8 @@ def suite(*arguments, env=None, places=("bench",)):
     command = [sys.executable, "-m", "pytest", *places, "-p", "no:cacheprovider", *map(str, arguments)]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **(env or {})}
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+
+
+def told(done):
+    """What a run printed, on one line."""
+    return " ".join((done.stdout + done.stderr).split())

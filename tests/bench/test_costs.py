@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.costs import Cost, Known, Made, Piece, cost_of
+from bench.measure.chunks import share_of
 from bench.measure.settings import SCALES
 from bench.verdict.evidence import Evidence, Origin, Result, Variant
 from bench.verdict.regions import Region
@@ -114,15 +115,20 @@ def test_variants_that_stand_leave_nothing_to_do_for_what_they_share():
     markers = mark(of=int, embedded=7), mark(fixture="ladder", embedded=30)
     item = Item(*markers, row=row(1, 2), fixtures=("ladder",))
 
-    def cost(*standing):
+    def cost(standing):
         of = known()["embedded"]
-        fake = SimpleNamespace(
-            settings=of.settings, derived=of.derived, row=of.row, standing=lambda _folder: list(standing)
-        )
+        fake = SimpleNamespace(settings=of.settings, derived=of.derived, row=of.row, standing=lambda _folder: standing)
         return cost_of(item, {"embedded": fake}).seconds
 
-    assert cost("student 1") == 1 + 7 + 30
-    assert cost("student 1", "student 2") == 1
+    assert cost({"student 1": 1}) == 1 + 7 + 30
+    assert cost({"student 1": 1, "student 2": 1}) == 1
+    by_chunks = {"student 1, documents 1 to 8": 0.25, "student 1, documents 9 to 16": 0.25}
+    assert cost({"student 2": 1} | by_chunks) == 1 + 3.5 + 30
+
+
+def test_a_variant_counts_with_the_share_of_the_documents_that_its_name_says():
+    assert share_of("curve it, documents 9 to 16", 32) == 0.25
+    assert share_of("curve it", 32) == share_of("curve it, documents 1 to 8", None) == 1
 
 
 @pytest.mark.parametrize(("scale", "device", "seconds"), [("embedded", "cuda", 1 + 1), ("gpu", "cpu", 1 + 80)])

@@ -48,10 +48,14 @@ def shrink() -> None:
     )
     SURVEY_SETTINGS[KEY] = SurveySettings(3, 24, 2, 16, harness_pages=1, harness_characters=60, passages=2)
     before = _training(schedule="inverse-sqrt-flat", warmup=1)
-    PROTOCOLS[KEY] = SmallModelsSettings(SHAPES, 270, 24, before, _training(1), 2, 3, classes=3, arithmetic=20)
+    PROTOCOLS[KEY] = SmallModelsSettings(
+        SHAPES, 270, 128, before, _training(1), looks=(2,), spread_looks=(3,), held_out=8, classes=3, words=8, sums=20
+    )
     shape = GPT2Shape(layers=2, width=48, heads=2, vocabulary=280, positions=16)
     long, short = _training(precision="bf16"), _training(8, precision="bf16")
-    LADDERS[KEY] = LadderSettings(shape, 0.02, long, short, seeds=(0, 1), documents=3, windows=1, save_every=1)
+    LADDERS[KEY] = LadderSettings(
+        shape, 0.02, long, short, seeds=(0, 1), documents=3, windows=1, held_out=2, save_every=1
+    )
     HEALED[KEY] = HealedSettings(2, Healing(1), 24, end_to_end=_training(precision="bf16"))
 
 

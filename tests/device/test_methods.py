@@ -11,6 +11,7 @@ from compress.coding import DeepCompression
 from compress.factorisation.kronecker.method import KroneckerFactorisation, KroneckerFitToInputs, Start
 from compress.layers import grids_of
 from compress.method import Method
+from compress.pruning.equal_count import UnstructuredCounterpart
 from compress.pruning.magnitude import ComparisonGroup, MagnitudePruning
 from compress.pruning.random import RandomPruning
 from compress.pruning.sparsegpt import SparseGPT
@@ -19,12 +20,13 @@ from compress.pruning.wanda import WandaPruning
 from compress.quantization.awq import AWQ
 from compress.quantization.column_rounding import Ranges
 from compress.quantization.first_values import FirstValuesDense
-from compress.quantization.float_grid import FP4, FP8_E4M3, FloatRounding
+from compress.quantization.float_grid import FP4, FP8_E4M3, FloatActivations, FloatRounding
 from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup, PerRow
 from compress.quantization.int8 import LLMInt8, SmoothQuant
 from compress.quantization.mixed_precision import Keep, Protection
 from compress.quantization.rounding import CastWeights, RoundToNearest
+from compress.quantization.salient import SalientChannels
 from compress.swap import apply
 from models.load import find_blocks
 from tests.pretend_device import pretended_cuda
@@ -44,13 +46,15 @@ METHODS = {
     RoundToNearest(4, PerRow(), symmetric=True, activation_bits=8): FEW,
     **{RoundToNearest(3, GROUPS, protect=Protection(0.1, keep)): FEW for keep in Keep},
     FloatRounding(FP4, GROUPS): FEW,
-    FloatRounding(FP8_E4M3, PerRow(), activations=FP8_E4M3): FEW,
+    FloatRounding(FP8_E4M3, PerRow()): FEW,
+    FloatActivations(RoundToNearest(4, GROUPS), FP8_E4M3): FEW,
     LLMInt8(): FEW,
     SmoothQuant(): FEW,
     AWQ(3, GROUPS): SEARCHED,
     GPTQ(3, GROUPS): SOLVED,
     GPTQ(4, PerRow(), symmetric=True): SOLVED,
     RECIPE: SOLVED,
+    SalientChannels(3, GROUPS): FEW,
     FirstValuesDense(RoundToNearest(3, GROUPS)): FEW,
     MagnitudePruning(0.5): FEW,
     MagnitudePruning(0.5, ComparisonGroup.ROW): FEW,
@@ -61,6 +65,7 @@ METHODS = {
     SparseGPT(0.5): SOLVED,
     SparseGPT(0.5, (2, 4), bits=4): SOLVED,
     StructuredPruning(0.25): FEW,
+    UnstructuredCounterpart(StructuredPruning(0.25)): FEW,
     DeepCompression(0.5, 4): SEARCHED,
     KroneckerFactorisation((2, 1)): FEW,
     KroneckerFactorisation((2, 1), start=Start.PRUNED): FEW,

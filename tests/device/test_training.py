@@ -9,7 +9,7 @@ import torch
 from bench.krony.healed import Healed, Variant
 from bench.krony.settings import HealedSettings
 from bench.small_models.lab import SmallModels
-from bench.small_models.settings import SmallModelsSettings
+from bench.small_models.settings import FIRST, SmallModelsSettings
 from bench.small_models.variants import Distilled, DistilledLoss
 from bench.small_models.variants import Variant as Small
 from compress.distillation.heal import Healing
@@ -27,8 +27,9 @@ TRAINING = Training(3, 4, 1e-2, weight_decay=0.0)
 SHAPE = GPT2Shape(layers=2, width=16, heads=2, vocabulary=31, positions=8)
 TINY = T5Shape(1, 1, 16, 8, 4, 2)
 SMALL = SmallModelsSettings(
-    dict.fromkeys(("tiny", "mini", "small", "base"), TINY), 270, 24, TRAINING, TRAINING, seeds=2, spread_seeds=2
+    dict.fromkeys(("tiny", "mini", "small", "base"), TINY), 270, 24, TRAINING, TRAINING, looks=(2,), spread_looks=(2,)
 )
+SEEDS = range(FIRST, FIRST + 2)
 CUDA = [(1, "cuda"), (2, "cuda"), (2, "cuda:1")]
 
 
@@ -83,9 +84,9 @@ def small(tmp_path):
 @pytest.mark.parametrize("divergence", ["forward", "written"])
 def test_stacked_students_learn_from_a_teacher_as_on_the_cpu(small, divergence):
     variant = Small("mini", distilled=Distilled("small", 0.3, 2.0, divergence))
-    expected = small("cpu").measure(variant, 2)
+    expected = small("cpu").measure(variant, SEEDS)
     with pretended_cuda():
-        given = small("cuda").measure(variant, 2)
+        given = small("cuda").measure(variant, SEEDS)
     for name in ("pretraining", "tuning", "test"):
         np.testing.assert_allclose(given[name], expected[name], rtol=1e-4, err_msg=name)
 

@@ -1,7 +1,5 @@
-"""Any checkpoint against its dense model: what the user types, and what is refused."""
+"""Statistics of a checkpoint against its dense model, and what is refused."""
 
-import json
-import shutil
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -10,59 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench.checkpoint.judge import Judged, check_same_tokens, edges, held_bytes
+from bench.checkpoint.dense import held_bytes
+from bench.checkpoint.judge import check_same_tokens
+from bench.checkpoint.judged import TOP1, UNUSABLE, Judged, edges
 from bench.measure.divergence import compare
-from bench.verdict.evidence import read
-from compress.layers import grids_of
-from compress.quantization.gptq import GPTQ
-from compress.quantization.grouping import PerGroup
-from compress.swap import apply
 from models.errors import InputError
-from models.load import load
-from models.save import save_packed
-from models.sources import weight_bytes
-from tests.bench.sessions import suite
-
-
-@pytest.fixture(scope="module")
-def packed_folder(llama_folder, tmp_path_factory):
-    decoder = load(str(llama_folder))
-    apply(GPTQ(4, PerGroup(8)), decoder.blocks, forward=decoder.hidden, batches=[torch.arange(60).view(2, 30)])
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-gptq"
-    save_packed(decoder.model, decoder.tokenizer, folder, grids=grids_of(decoder.model), changing_inputs=[])
-    return folder
-
-
-def judge(*arguments):
-    return suite("--effort=quick", *arguments)
-
-
-def test_the_sheet_of_a_packed_checkpoint(llama_folder, packed_folder, text_file, tmp_path):
-    place = tmp_path / "reports" / "tiny"
-    options = ["--text", text_file, "--contexts", "4,8", "--report-dir", place]
-    done = judge("--dense", llama_folder, "--compressed", packed_folder, *options)
-    assert done.returncode in {0, 1}, done.stdout + done.stderr
-    lines = [json.loads(line) for line in (place / "evidence.jsonl").read_text().splitlines()]
-    rows = {line["row"]: line for line in lines if line["kind"] == "row"}
-    assert {row["claim"] for row in rows.values()} == {"CHECKPOINT"} and len(rows) == 7
-    under = [row for name, row in rows.items() if name.endswith("-protocol")]
-    assert len(under) == 3 and all("tokens at once" in row["reason"] for row in under), "the model reads too few"
-    details = rows["CHECKPOINT-loses-nothing"]["details"]["checkpoint"]
-    assert details["sizes"]["bytes on disk"] == weight_bytes(str(packed_folder))
-    assert 0 < details["columns"]["mean KL compressed‖dense"] < 0.1
-    assert 0.5 < details["columns"]["same top token"] <= 1
-    page = (place / "checkpoint.md").read_text()
-    assert "99.9 % percentile of KL" in page and "bytes on disk" in page
-
-
-def test_what_cannot_be_compared_is_refused(llama_folder, tmp_path, text_file):
-    other = tmp_path / "other"
-    shutil.copytree(llama_folder, other)
-    tokenizer = (other / "tokenizer.json").read_text()
-    (other / "tokenizer.json").write_text(tokenizer.replace('"w7"', '"different"'))
-    done = judge("--dense", llama_folder, "--compressed", other, "--text", text_file, "--contexts", "4,8")
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "they differ" in done.stdout + done.stderr and "different" in done.stdout + done.stderr
 
 
 def test_other_output_sizes_are_refused():
@@ -97,7 +47,9 @@ def test_columns_are_their_names():
     columns = judged.columns()
     assert columns["RMS change of p(right)"] == pytest.approx(np.sqrt((change**2).mean()))
     assert columns["99 % percentile of KL"] == pytest.approx(np.percentile(tokens["kl"], 99))
-    assert judged.ratio().value == pytest.approx(np.exp(tokens["loss"].mean() - tokens["dense_loss"].mean()))
+    assert judged.measures()["ratio"].value == pytest.approx(
+        np.exp(tokens["loss"].mean() - tokens["dense_loss"].mean())
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,10 +73,35 @@ def test_tied_weights_are_held_once():
     assert held_bytes(model) == 64
 
 
-def test_an_identical_checkpoint_loses_nothing_and_its_divergence_does_not_grow(llama_folder, text_file, tmp_path):
-    place = tmp_path / "reports" / "same"
-    options = ["--text", text_file, "--contexts", "4,8", "--report-dir", place]
-    done = judge("--dense", llama_folder, "--compressed", llama_folder, *options)
-    assert done.returncode == 0 and "Traceback" not in done.stdout, done.stdout + done.stderr
-    rows = read(place).rows
-    assert (rows["CHECKPOINT-same-at-any-context"].value, rows["CHECKPOINT-loses-nothing"].value) == (1.0, 1.0)
+def tokens_of(**values):
+    """Predictions of three documents, alike but for what is given."""
+    generator = np.random.default_rng(1)
+    same = {name: generator.random((3, 40)) for name in ("kl", "reverse_kl", "loss", "dense_loss")}
+    return {**same, "agreement": np.ones((3, 40)), **values}
+
+
+@pytest.mark.parametrize("name", ["kl", "loss"])
+def test_predictions_that_are_no_numbers_are_as_bad_as_can_be(name):
+    values = np.zeros((3, 40))
+    values[1, 5] = np.nan
+    judged = Judged(tokens_of(**{name: values}), edges(40))
+    assert judged.unusable == 1 and judged.growth() is None
+    assert {key: value.value for key, value in judged.measures().items()} == UNUSABLE
+
+
+def test_a_share_stays_between_nothing_and_all():
+    agreement = np.ones((3, 40))
+    agreement[0, :4] = 0
+    share = Judged(tokens_of(agreement=agreement), edges(40)).measures()[TOP1]
+    assert share.high == 1.0 and share.value == pytest.approx(116 / 120)
+
+
+def test_the_worst_tokens_are_those_of_the_largest_divergence_and_no_number_is_worst():
+    kl = np.zeros((3, 40))
+    kl[2, 7], kl[0, 3], kl[1, 1] = 2.0, 3.0, np.nan
+    assert Judged(tokens_of(kl=kl), edges(40)).worst(3) == [(1, 1), (0, 3), (2, 7)]
+
+
+def test_an_identical_checkpoint_has_no_divergence_that_grows():
+    judged = Judged(tokens_of(kl=np.zeros((3, 40))), edges(40))
+    assert judged.identical and judged.growth().value == 1.0

@@ -17,7 +17,7 @@ def text():
     """Documents of the embedded text, and a tokenizer that knows the tokens of each."""
     from transformers import AutoTokenizer
 
-    from models.load import folder_of
+    from models.sources import folder_of
 
     documents = documents_of(None)
     encoded = AutoTokenizer.from_pretrained(folder_of(EMBEDDED))(

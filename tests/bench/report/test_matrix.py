@@ -28,7 +28,7 @@ def test_parts_are_said_together_where_they_agree():
 def test_an_instrument_passes_or_does_not_qualify():
     assert matrix.word_of(result("INSTRUMENT-x", "")) == "passed"
     assert matrix.word_of(result("INSTRUMENT-x", "", "not reproduced")) == "did not qualify"
-    assert matrix.word_of(result("CHECKPOINT-x", "", "not reproduced")) == "does not hold"
+    assert matrix.word_of(result("CHECKPOINT-x", "", "not reproduced")) == "not cleared"
     assert matrix.word_of(result(verdict="inconclusive")) == "inconclusive"
 
 
@@ -55,3 +55,12 @@ def test_counts_add_up_to_all_claims():
 def test_the_full_matrix_has_a_row_for_every_claim():
     text = matrix.full({"embedded": everything()})
     assert all(text.count(f"| {claim} ") == 1 for claim in CLAIMS)
+
+
+def test_every_folder_has_a_column_and_what_a_claim_waits_for_is_said_where_none_has_it():
+    folders = {"embedded": evidence(result("KP2-rank")), "embedded-books": evidence(result("LC1-wanda-0.1", "b"))}
+    lines = matrix.full(folders, linked=True).splitlines()
+    cells = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[3:-1]] for line in lines}
+    assert cells["claim"] == ["[embedded](embedded/README.md)", "[embedded-books](embedded-books/README.md)"]
+    assert cells["LC1"] == ["*not run*", "**inconclusive**: a not run; b reproduced"]
+    assert cells["KP2"][1] == "*not run*" and cells["KP4"][0].startswith("*not run*: run `pytest bench`")

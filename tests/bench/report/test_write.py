@@ -26,7 +26,7 @@ def written(tmp_path_factory):
 def test_equal_evidence_gives_equal_bytes(written):
     folder = written[0].parent
     first = contents(folder)
-    assert {path.suffix for path in written} == {".md", ".png"}
+    assert {path.suffix for path in written} == {".json", ".md", ".png"}
     write(folder)
     assert contents(folder) == first
 
@@ -44,7 +44,7 @@ def test_nothing_outside_the_folder_is_written(tmp_path):
 def test_every_plot_is_shown_and_every_shown_plot_is_written(written):
     text = "".join(path.read_text() for path in written if path.suffix == ".md")
     shown = {part.split(")")[0] for part in text.split("](")[1:]}
-    assert {path.name for path in written} == shown | {"README.md"}
+    assert {path.name for path in written} == shown | {"README.md", "checkpoint.json"}
 
 
 def test_the_forest_plot_is_first_on_its_page(written):
