@@ -82,6 +82,13 @@ TABLE = (
     Case("budget-negative", "--time-budget=-5m", ("--time-budget is '-5m'", "such as 90m")),
     Case("budget-empty", "--time-budget=", ("--time-budget is ''", "such as 90m")),
     Case("budget-of-workers", "--time-budget=9m -n2", ("--time-budget is for one process", "leave one of them out")),
+    Case("ratio-below-one", "--max-ratio=0.5 --compressed={model}", ("--max-ratio is 0.5", "give a number above 1")),
+    Case("ratio-nan", "--max-ratio=nan --compressed={model}", ("--max-ratio is nan", "give a number above 1")),
+    Case("kl-negative", "--max-kl=-1 --compressed={model}", ("--max-kl is -1", "give a number above 0")),
+    Case("kl-words", "--max-kl=little --compressed={model}", ("--max-kl", "invalid float value: 'little'")),
+    Case("top1-above-one", "--min-top1=1.5 --compressed={model}", ("--min-top1 is 1.5", "give a number above 0")),
+    Case("drop-above-one", "--max-drop=2 --compressed={model}", ("--max-drop is 2", "give a number above 0")),
+    Case("tasks-empty", "--tasks= --compressed={model}", ("--tasks: it is empty", "leave it out")),
     Case("unknown-option", "--contxts=4,8", ("unrecognized arguments: --contxts=4,8",)),
     Case("mark-torn", "-m=(gpu", ("-m", "(gpu")),
 )
