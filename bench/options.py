@@ -51,7 +51,9 @@ def add_options(parser: pytest.Parser) -> None:
         ("min-top1", "share of tokens with the same top token that it must have; by default 0.85"),
     ):
         group.addoption(f"--{name}", type=float, help=meaning)
-    group.addoption("--tasks", help="tasks of lm-evaluation-harness for --compressed, such as lambada_openai,arc_easy")
+    group.addoption(
+        "--tasks", type=_named, help="tasks of lm-evaluation-harness for --compressed, such as lambada_openai,arc_easy"
+    )
     group.addoption("--max-drop", type=float, help="share of a task's answers that may be lost; by default 0.01")
     group.addoption("--protocols", action="store_true", help="judge --compressed under the papers' protocols as well")
     group.addoption("--text", type=_path, help="a .txt or .jsonl file to score and calibrate on")

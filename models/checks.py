@@ -43,6 +43,23 @@ def check_whole(name: str, files: Sequence[Path]) -> None:
             ) from error
 
 
+def check_floats(name: str, files: Sequence[Path]) -> None:
+    """Refuse codes of a packed format that the configuration does not name: they would be read as weights.
+
+    Raises:
+        InputError: a weight of integers, by name.
+    """
+    for file in files:
+        with safe_open(file, framework="pt") as opened:
+            for key in opened.keys():
+                kind = str(opened.get_slice(key).get_dtype())
+                if key.endswith(".weight") and not kind.startswith(("F", "BF")):
+                    raise InputError(
+                        f"{key} of {name} holds integers where weights belong ({kind}); write it again at full width, "
+                        "or with the quantization_config of its format"
+                    )
+
+
 def check_complete(name: str, report: Mapping[str, Any]) -> None:
     """Refuse a checkpoint whose weights are not just those of its architecture: what is missing would be random.
 

@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from models.checks import check_complete, check_ties, check_whole, listed
+from models.checks import check_complete, check_floats, check_ties, check_whole, listed
 from models.errors import InputError
 from models.formats import (
     COMPRESSED_TENSORS,
@@ -43,6 +43,8 @@ from models.sources import GGUF, folder_of, weight_files
 Report = Mapping[str, Any]
 """Keys that transformers missed, did not expect, or found in other shapes."""
 
+FEWEST_TOKENS = 8
+"""Tokens under which a tokenizer is what transformers makes where there is none."""
 WRITE_AGAIN = "correct its config.json, or write it again with the program that made it"
 
 
@@ -64,6 +66,10 @@ def opened(
     check_ties(name, model)
     with _in_a_sentence(f"the tokenizer of {name} cannot be opened", "save that of its dense model beside its weights"):
         tokenizer = AutoTokenizer.from_pretrained(**_where(place))
+    if len(tokenizer) < FEWEST_TOKENS:
+        raise InputError(
+            f"{name} has no tokenizer (it knows {len(tokenizer)} tokens); save that of its dense model there"
+        )
     return model, tokenizer
 
 
@@ -91,6 +97,8 @@ def _from_folder(name: str, folder: Path, dtype: torch.dtype, device: str) -> Pr
     check_packages(method, name)
     files = weight_files(folder, name)
     check_whole(name, files)
+    if method is None:
+        check_floats(name, files)
     options: dict[str, Any] = {}
     if method == COMPRESSED_TENSORS:
         # Opened packed, zero points are expected in another shape than it writes them in; unpacked, activations are

@@ -67,6 +67,13 @@ def test_a_second_run_on_a_folder_is_refused_and_the_first_goes_on(suite):
     assert suite.bench("").status == pytest.ExitCode.OK
 
 
+@pytest.mark.slow
+def test_a_second_run_with_workers_is_refused_too(suite):
+    append(suite.out, RUN)
+    with FileLock(suite.out / LOCK):
+        suite.bench("-n2").check(("another run is writing to", ELSEWHERE))
+
+
 def test_a_folder_that_nothing_came_of_goes_again(suite):
     suite.bench("--device=mps").check(("device mps",))
     assert not suite.out.exists()

@@ -93,6 +93,7 @@ TABLE = (
     Case("budget-negative", "--time-budget=-5m", ("--time-budget is '-5m'", "such as 90m")),
     Case("budget-empty", "--time-budget=", ("--time-budget is ''", "such as 90m")),
     Case("budget-of-workers", "--time-budget=9m -n2", ("--time-budget is for one process", "leave one of them out")),
+    Case("tasks-empty", "--tasks= --compressed={model}", ("--tasks: it is empty", "leave it out")),
     Case("unknown-option", "--contxts=4,8", ("unrecognized arguments: --contxts=4,8",)),
     Case("mark-torn", "-m=(gpu", ("-m", "(gpu")),
 )
