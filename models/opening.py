@@ -67,9 +67,7 @@ def opened(
     with _in_a_sentence(f"the tokenizer of {name} cannot be opened", "save that of its dense model beside its weights"):
         tokenizer = AutoTokenizer.from_pretrained(**_where(place))
     if len(tokenizer) < FEWEST_TOKENS:
-        raise InputError(
-            f"{name} has no tokenizer (it knows {len(tokenizer)} tokens); save that of its dense model there"
-        )
+        raise InputError(f"{name} has no tokenizer; save that of its dense model beside its weights")
     return model, tokenizer
 
 
