@@ -158,7 +158,7 @@ TABLE = (
     Case(
         "no-tokenizer",
         "",
-        ("has no tokenizer", "save that of its dense model"),
+        ("has no tokenizer", *TOKENS[1:]),
         without(TOKENIZER, "tokenizer_config.json"),
     ),
     Case("tokenizer-torn", "", TOKENS, cut(TOKENIZER, 0.5)),
