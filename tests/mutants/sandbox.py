@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +18,16 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-PRELOADED = ("torch", "transformers", "scipy.stats", "hypothesis", "tabulate")
+PRELOADED = (
+    *("torch", "torch._dynamo", "scipy.stats", "hypothesis", "tabulate", "compressed_tensors"),
+    *("transformers.models.gpt2.modeling_gpt2", "transformers.models.llama.modeling_llama"),
+    *("transformers.models.opt.modeling_opt", "transformers.models.t5.modeling_t5", "transformers.quantizers.auto"),
+)
 """Slow imports that no mutant touches; nothing of this project may be among them."""
+OPTIONS = (
+    *("-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # plugins came with what was preloaded
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class Sandbox:
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(root / name, self.root / name)
         for name in PRELOADED:
-            __import__(name)
+            importlib.import_module(name)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -117,9 +127,11 @@ class Sandbox:
             for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
                 del sys.modules[name]
             first = _First()
-            arguments = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--rootdir", str(self.root), *tests]
+            arguments = [*OPTIONS, "--rootdir", str(self.root), *tests]
             status = pytest.main(arguments, plugins=[first])
             answer.write_text(json.dumps([int(status), first.name]), encoding="utf-8")
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(0)
 
