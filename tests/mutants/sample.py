@@ -47,7 +47,8 @@ class Place:
     """A token that operators can change, and which occurrence of each operator it is."""
 
     path: str
-    position: tuple[int, int]
+    token: str
+    """Names it however the lines above move: text of its line, column, and number among equal ones of the file."""
     choices: tuple[tuple[str, int], ...]
 
 
@@ -65,7 +66,8 @@ def _operators() -> list[str]:
 
 def places(root: Path, path: str) -> Iterator[Place]:
     """Every place of a file."""
-    nodes = list(ast_nodes(get_ast((root / path).read_text(encoding="utf-8"))))
+    source = (root / path).read_text(encoding="utf-8")
+    nodes, lines = list(ast_nodes(get_ast(source))), source.splitlines()
     found = defaultdict(list)
     for name in _operators():
         operator = get_operator(name)()
@@ -73,18 +75,22 @@ def places(root: Path, path: str) -> Iterator[Place]:
         for occurrence, (node, start) in enumerate(positions):
             if node.parent is None or node.parent.type != "parameters":  # the star before keywords multiplies nothing
                 found[start].append((name, occurrence))
-    for position, choices in sorted(found.items()):
-        yield Place(path, position, tuple(choices))
+    seen = Counter()
+    for (row, column), choices in sorted(found.items()):
+        line = lines[row - 1]
+        token = f"{line.strip()} at {column - len(line) + len(line.lstrip())}"
+        seen[token] += 1
+        yield Place(path, f"{token}, {seen[token]}", tuple(choices))
 
 
-def _mutants(root: Path, place: Place) -> Iterator[Mutant]:
-    """What can become of a place and means something else than before."""
+def _mutant(root: Path, place: Place, seed: int) -> Mutant | None:
+    """One thing that a place can become, of another meaning than before; None where there is none."""
     before = (root / place.path).read_text(encoding="utf-8")
-    for name, occurrence in place.choices:
+    for name, occurrence in sorted(place.choices, key=lambda choice: _rank(seed, place.token, place.choices.index(choice))):
         after = mutate_code(before, get_operator(name)(), occurrence)
-        if after is None or meaning(after) in {None, meaning(before)}:
-            continue
-        yield Mutant(place.path, *_difference(before, after, name), after)
+        if after is not None and meaning(after) not in {None, meaning(before)}:
+            return Mutant(place.path, *_difference(before, after, name), after)
+    return None
 
 
 def _difference(before: str, after: str, name: str) -> tuple[int, str, str, str]:
@@ -104,23 +110,13 @@ def sample(root: Path, files: Sequence[str], *, count: int, seed: int) -> list[M
     """A number of mutants drawn without return from all places of the files, sorted by file and line.
 
     Places are ordered by a hash of the seed, the file, the text of the line and the place in it, so an edit changes the
-    sample where it is, and what was drawn elsewhere stays. A place's mutant is drawn alike from those that it has.
+    sample where it is, and what was drawn elsewhere stays. What a place becomes is drawn alike.
     """
-    ranked = []
-    for path in files:
-        lines = (root / path).read_text(encoding="utf-8").splitlines()
-        seen = Counter()
-        for place in places(root, path):
-            row, column = place.position
-            text = lines[row - 1]
-            token = (path, text.strip(), column - (len(text) - len(text.lstrip())))
-            ranked.append((_rank(seed, *token, seen[token]), place))
-            seen[token] += 1
+    found = [place for path in files for place in places(root, path)]
     drawn: list[Mutant] = []
-    for _, place in sorted(ranked, key=lambda pair: pair[0]):
+    for place in sorted(found, key=lambda place: _rank(seed, place.path, place.token)):
         if len(drawn) == count:
             break
-        mutants = list(_mutants(root, place))
-        if mutants:
-            drawn.append(min(mutants, key=lambda mutant: _rank(seed, *mutant.key)))
+        if mutant := _mutant(root, place, seed):
+            drawn.append(mutant)
     return sorted(drawn, key=lambda mutant: (mutant.path, mutant.line, mutant.operator, mutant.becomes))
