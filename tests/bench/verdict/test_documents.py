@@ -17,7 +17,6 @@ from bench.verdict.documents import (
     relative_variance_ratio,
     variance_ratio,
 )
-from bench.verdict.regions import GROWS, UNCHANGED, Region, Verdict, judge
 
 
 def curves(n=20, seed=0, contexts=3):
@@ -119,28 +118,6 @@ def test_the_same_seed_gives_the_same_interval():
     assert growth(curves(), seed=3) != growth(curves(), seed=4)
 
 
-@pytest.mark.parametrize(
-    ("bounds", "region", "verdict"),
-    [
-        ((0.9, 1.1), UNCHANGED, Verdict.REPRODUCED),
-        ((0.8, 1.25), UNCHANGED, Verdict.REPRODUCED),
-        ((0.7, 1.1), UNCHANGED, Verdict.INCONCLUSIVE),
-        ((0.5, 0.79), UNCHANGED, Verdict.NOT_REPRODUCED),
-        ((0.7, 1.3), UNCHANGED, Verdict.INCONCLUSIVE),
-        ((1.01, 9.0), GROWS, Verdict.REPRODUCED),
-        ((0.99, 9.0), GROWS, Verdict.INCONCLUSIVE),
-        ((0.5, 0.99), GROWS, Verdict.NOT_REPRODUCED),
-        ((1.01, float("inf")), GROWS, Verdict.REPRODUCED),
-        ((1.01, float("inf")), UNCHANGED, Verdict.INCONCLUSIVE),
-    ],
-)
-def test_a_verdict_is_where_the_interval_lies(bounds, region, verdict):
-    low, high = bounds
-    assert judge(Interval(min(max(1.0, low), high), low, high), region) is verdict
-
-
 def test_an_interval_with_nan_cannot_be_made():
     with pytest.raises(ValueError, match="no interval"):
         Interval(1.0, float("nan"), 2.0)
-    with pytest.raises(ValueError, match="empty"):
-        Region(2.0, 1.0)
