@@ -32,7 +32,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def mirror(path: str, root: Path = ROOT) -> list[Path]:
+def mirror(path: str, root: Path) -> list[Path]:
     """Tests of a file: those of the same place and name; without them, those of the nearest folder that has some."""
     place = root / "tests" / path
     named = place.with_name(f"test_{place.name}")
@@ -48,11 +48,11 @@ def _tested(sandbox: Sandbox, mutants: Sequence[Mutant], kept: dict[str, Result]
     """Results in order; those of an earlier run are taken from it. The tests are run once on the unchanged file."""
     explained, usual = explanations(), {}
     for number, mutant in enumerate(mutants, 1):
-        tests = mirror(mutant.path)
+        tests = mirror(mutant.path, sandbox.root)
         name = identity(mutant, tests)
         result = kept.get(name)
         if result is None:
-            places = [str(test.relative_to(ROOT)) for test in tests]
+            places = [str(test.relative_to(sandbox.root)) for test in tests]
             if mutant.path not in usual:
                 usual[mutant.path] = sandbox.test(places, timeout=600)
                 if usual[mutant.path].outcome != "passed":
@@ -74,14 +74,16 @@ def _tested(sandbox: Sandbox, mutants: Sequence[Mutant], kept: dict[str, Result]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Tests the sample and prints the table; 1 where the score is too low."""
     chosen = options(arguments)
-    files = [path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
-    mutants = sample(ROOT, files, count=chosen.count, seed=chosen.seed)
-    mutants = [mutant for mutant in mutants if chosen.only in mutant.path]
-    if chosen.list:
-        for mutant in mutants:
-            print(f"{mutant.path}:{mutant.line} {mutant.operator}\n  - {mutant.was}\n  + {mutant.becomes}")
-        return 0
     with Sandbox(ROOT) as sandbox:
+        root = sandbox.root  # the working tree may be edited meanwhile
+        files = [path for folder in FOLDERS for path in sorted((root / folder).rglob("*.py"))]
+        names = [path.relative_to(root).as_posix() for path in files]
+        mutants = sample(root, names, count=chosen.count, seed=chosen.seed)
+        mutants = [mutant for mutant in mutants if chosen.only in mutant.path]
+        if chosen.list:
+            for mutant in mutants:
+                print(f"{mutant.path}:{mutant.line} {mutant.operator}\n  - {mutant.was}\n  + {mutant.becomes}")
+            return 0
         results = list(_tested(sandbox, mutants, read(RESULTS)))
     print(table(results, FOLDERS))
     return int(not score(results) >= chosen.at_least)

@@ -112,7 +112,8 @@ class Sandbox:
             return Run("failed", seconds, "crash")
         status, first = json.loads(answer.read_text(encoding="utf-8"))
         if status not in {0, 1, 2}:
-            raise RuntimeError(f"pytest ended with status {status} on {' '.join(tests)}; {self.root.parent / 'output'}")
+            output = (self.root.parent / "output").read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"pytest ended with status {status} on {' '.join(tests)}:\n{output[-2000:]}")
         return Run("failed" if status else "passed", seconds, first)
 
     def _run_and_leave(self, tests: Sequence[str], answer: Path) -> None:
