@@ -1,5 +1,7 @@
 """GPTQ against a plain float64 transcription, and the laws that need no reference."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 import torch
@@ -9,43 +11,12 @@ from torch import nn
 
 from compress.grid import fake_quantize
 from compress.quantization.column_rounding import Ranges
-from compress.quantization.gptq import GPTQ, gptq
-from compress.quantization.grouping import PerGroup, PerRow
+from compress.quantization.gptq import GPTQ, _blocks, gptq
+from compress.quantization.grouping import PerGroup, PerRow, PerTensor
 from compress.quantization.rounding import RoundToNearest
 from compress.statistics import GramMatrix
 from tests.layers import correlated, measured, waits
-
-
-def grid_of(members, bits):
-    """Scale and zero point of one row, in numpy."""
-    low, high = min(members.min(), 0.0), max(members.max(), 0.0)
-    scale = max((high - low) / (2**bits - 1), np.finfo(np.float64).tiny)
-    return scale, np.round(-low / scale)
-
-
-def oracle_gptq(weight, gram, bits, size, order, damping=0.01, static=False):
-    """Column by column, every later column updated at once (Frantar et al. 2023, eq. 2 and 3)."""
-    original, w = weight.numpy().copy(), weight.numpy()[:, order].copy()
-    hessian = gram.numpy()[np.ix_(order, order)].copy()
-    hessian += damping * np.mean(np.diag(hessian)) * np.eye(len(hessian))
-    inverse = np.linalg.inv(hessian)
-    rounded = np.zeros_like(w)
-    grids = {}
-    for i in range(w.shape[1]):
-        group = (order[i] if static else i) // size
-        for row in range(w.shape[0]):
-            if (group, row) not in grids:
-                source = original if static else w
-                grids[group, row] = grid_of(source[row, group * size : (group + 1) * size], bits)
-            scale, zero = grids[group, row]
-            rounded[row, i] = (np.clip(np.round(w[row, i] / scale) + zero, 0, 2**bits - 1) - zero) * scale
-        error = (w[:, i] - rounded[:, i]) / inverse[i, i]
-        w[:, i:] -= np.outer(error, inverse[i, i:])
-        # Eliminate column i from the inverse: what is left is the inverse for the columns that remain.
-        inverse -= np.outer(inverse[:, i], inverse[i]) / inverse[i, i]
-    result = np.zeros_like(rounded)
-    result[:, order] = rounded
-    return result
+from tests.oracles import gptq_by_columns
 
 
 @pytest.mark.parametrize("grouping", [PerRow(), PerGroup(8), PerGroup(5), PerGroup(100)])
@@ -59,7 +30,7 @@ def test_gptq_is_its_definition(grouping, activation_order, ranges):
     )
     order = gram.diagonal().argsort(descending=True, stable=True).numpy() if activation_order else np.arange(24)
     size = 24 if isinstance(grouping, PerRow) else grouping.size
-    expected = oracle_gptq(weight, gram, 3, size, order, static=ranges == "static")
+    expected = gptq_by_columns(weight, gram, 3, size, order, static=ranges == "static")
     np.testing.assert_allclose(quantized.weight.numpy(), expected, atol=1e-9)
     rebuilt = (quantized.codes - quantized.zero_points[:, quantized.groups]) * quantized.scales[:, quantized.groups]
     torch.testing.assert_close(rebuilt, quantized.weight)
@@ -89,7 +60,7 @@ def test_a_group_of_zeros_takes_in_what_others_lost(magnitude):
     weight[:, 8:] = 0
     weight = (weight * magnitude).float()
     quantized = gptq(weight, gram, bits=3, grouping=PerGroup(8), ranges=Ranges.STATIC)
-    expected = oracle_gptq(weight.double()[:, :8], gram[:8, :8], 3, 8, np.arange(8), static=True)
+    expected = gptq_by_columns(weight.double()[:, :8], gram[:8, :8], 3, 8, np.arange(8), static=True)
     assert (
         quantized.weight.isfinite().all()
         and (quantized.weight[:, 8:].abs() <= 8 * torch.finfo(torch.float32).tiny).all()
@@ -181,3 +152,125 @@ def test_a_factor_in_float32_gives_the_codes_of_one_in_float64():
 def test_a_hessian_that_float32_cannot_factor_is_on_record():
     weight, gram, _ = correlated(4, 64, 6, tokens=5)
     assert gptq(weight.float(), gram, bits=4, grouping=PerRow(), damping=1e-7).precision == torch.float64
+
+
+@pytest.mark.parametrize("size", [24, 48, 40, 64])
+@pytest.mark.parametrize("ranges", [Ranges.FRESH, Ranges.STATIC])
+def test_groups_that_are_no_multiple_of_the_inner_block_are_the_definition(size, ranges):
+    """A fresh range looks ahead to its whole group, which must not lie across an inner block of 32."""
+    weight, gram, _ = correlated(3, 150, 9, tokens=400)
+    quantized = gptq(weight, gram, bits=3, grouping=PerGroup(size), ranges=ranges)
+    expected = gptq_by_columns(weight, gram, 3, size, np.arange(150), static=ranges is Ranges.STATIC)
+    np.testing.assert_allclose(quantized.weight.numpy(), expected, atol=1e-8)
+    assert quantized.scales.shape == quantized.zero_points.shape == (3, -(-150 // size))
+
+
+@pytest.mark.parametrize(
+    ("size", "ranges", "lengths"),
+    [
+        (24, Ranges.FRESH, (120, 24)),
+        (48, Ranges.FRESH, (96, 48)),
+        (64, Ranges.FRESH, (128, 32)),
+        (200, Ranges.FRESH, (200, 200)),
+        (24, Ranges.STATIC, (120, 32)),
+        (24, Ranges.REFERENCE, (128, 32)),
+        (500, Ranges.FRESH, (128, 32)),
+        (500, Ranges.STATIC, (128, 32)),
+    ],
+)
+def test_blocks_hold_whole_groups_where_ranges_are_taken_on_the_way(size, ranges, lengths):
+    """Inner blocks as well, where a range is fresh; one group a row, or ranges from before, bind nothing."""
+    assert _blocks(128, size, 500, ranges) == lengths
+
+
+@pytest.mark.parametrize(
+    ("settings", "mixed"),
+    [
+        ({"activation_order": True}, True),
+        ({"activation_order": True, "ranges": Ranges.REFERENCE}, True),
+        ({"activation_order": True, "ranges": Ranges.STATIC}, False),
+        ({"activation_order": True, "grouping": PerRow()}, False),
+        ({}, False),
+    ],
+)
+def test_an_order_that_mixes_groups_is_stored_and_has_no_packed_grid(settings, mixed):
+    layer = nn.Linear(24, 6)
+    statistic = measured(layer, torch.randn(50, 24, generator=torch.Generator().manual_seed(0)), GramMatrix)
+    made = GPTQ(3, **{"grouping": PerGroup(8), **settings})(layer, statistic)
+    groups = made.storage.scale_bits // 32
+    assert made.storage.mask_bits == (24 * 16 if mixed else 0)
+    assert made.storage.value_bits == 144 * 3 and made.storage.held_bits == 144 * 32
+    assert made.storage.zero_point_bits == groups * 3 and groups in {6, 18}
+    assert (made.grid is None) == mixed
+    if not mixed:
+        size = made.grid.size
+        assert size == (8 if groups == 18 else 24) and made.grid.bits == 3 and not made.grid.symmetric
+        codes = made.weight / made.grid.scales.repeat_interleave(size, 1)
+        torch.testing.assert_close(codes, codes.round(), rtol=0, atol=1e-4)
+
+
+def test_a_symmetric_grid_stores_no_zero_points():
+    layer = nn.Linear(24, 6)
+    statistic = measured(layer, torch.randn(50, 24, generator=torch.Generator().manual_seed(0)), GramMatrix)
+    made = GPTQ(3, PerGroup(8), symmetric=True)(layer, statistic)
+    assert made.storage.zero_point_bits == 0 and not made.grid.zero_points.any() and made.grid.symmetric
+    assert len((made.weight / made.grid.scales.repeat_interleave(8, 1)).round().unique()) <= 7
+
+
+def test_settings_that_are_not_given_are_those_of_the_paper():
+    weight, gram, _ = correlated(4, 40, 2)
+    explicit = {"symmetric": False, "damping": 0.01, "activation_order": False, "ranges": Ranges.FRESH, "block": 128}
+    whole, plain = (gptq(weight, gram, bits=3, grouping=PerGroup(16), **more) for more in (explicit, {}))
+    assert torch.equal(plain.codes, whole.codes) and torch.equal(plain.scales, whole.scales)
+    assert GPTQ(4) == GPTQ(4, PerGroup(128), False, 0.01, False, Ranges.FRESH, None, False, 1.0)
+
+
+def test_a_dead_inputs_weight_counts_for_no_range():
+    weight, gram, _ = correlated(4, 12, seed=6)
+    gram[3] = gram[:, 3] = 0
+    weight[:, 3] = 1e6
+    quantized = gptq(weight, gram, bits=4, grouping=PerRow())
+    assert (quantized.weight[:, 3] == 0).all() and quantized.scales.max() < 1
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        (GPTQ(4), "gptq-w4-g128"),
+        (GPTQ(3, PerRow(), activation_bits=8), "gptq-w3a8-row"),
+        (GPTQ(4, symmetric=True, true_sequential=True), "gptq-w4-g128-sym-sequential"),
+        (GPTQ(4, ranges=Ranges.REFERENCE, first_token_weight=100), "gptq-w4-g128-reference-first-100"),
+    ],
+)
+def test_names_tell_what_differs_from_the_usual(method, name):
+    assert str(method) == name
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bits": 1}, "bits is 1"),
+        ({"bits": 4, "activation_bits": 9}, "bits is 9"),
+        ({"bits": 4, "grouping": PerTensor()}, "a grid for each row or group"),
+        ({"bits": 4, "first_token_weight": 0}, "above 0"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        GPTQ(**settings)
+
+
+def test_inputs_are_rounded_only_where_that_is_asked():
+    layer, inputs = nn.Linear(24, 6), torch.randn(50, 24, generator=torch.Generator().manual_seed(0))
+    statistic = measured(layer, inputs, GramMatrix)
+    plain, both = (GPTQ(4, PerGroup(8), activation_bits=bits)(layer, statistic) for bits in (None, 4))
+    assert torch.equal(plain.weight, both.weight)
+    torch.testing.assert_close(both(inputs), fake_quantize(inputs, 4) @ plain.weight.T + layer.bias)
+    torch.testing.assert_close(plain(inputs), inputs @ plain.weight.T + layer.bias)
+
+
+def test_results_and_settings_cannot_be_changed():
+    weight, gram, _ = correlated(2, 8, 0)
+    for value, name in ((GPTQ(4), "bits"), (gptq(weight, gram, bits=4, grouping=PerRow()), "damping")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, 3)
