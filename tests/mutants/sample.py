@@ -86,7 +86,9 @@ def places(root: Path, path: str) -> Iterator[Place]:
 def _mutant(root: Path, place: Place, seed: int) -> Mutant | None:
     """One thing that a place can become, of another meaning than before; None where there is none."""
     before = (root / place.path).read_text(encoding="utf-8")
-    for name, occurrence in sorted(place.choices, key=lambda choice: _rank(seed, place.token, place.choices.index(choice))):
+    for name, occurrence in sorted(
+        place.choices, key=lambda choice: _rank(seed, place.token, place.choices.index(choice))
+    ):
         after = mutate_code(before, get_operator(name)(), occurrence)
         if after is not None and meaning(after) not in {None, meaning(before)}:
             return Mutant(place.path, *_difference(before, after, name), after)
@@ -96,7 +98,9 @@ def _mutant(root: Path, place: Place, seed: int) -> Mutant | None:
 def _difference(before: str, after: str, name: str) -> tuple[int, str, str, str]:
     """Number of the first line that differs, the operator, and the lines before and after, each as one."""
     old, new = before.splitlines(), after.splitlines()
-    changes = [change for change in SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if change[0] != "equal"]
+    changes = [
+        change for change in SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if change[0] != "equal"
+    ]
     gone = [line for line in range(changes[0][1], changes[-1][2]) if old[line].strip()]
     was, becomes = (old[line] for line in gone), new[changes[0][3] : changes[-1][4]]
     return gone[0] + 1, name.split("/")[-1], " ".join(" ".join(was).split()), " ".join(" ".join(becomes).split())

@@ -1,6 +1,7 @@
 """Structured pruning: smaller matrices equal zeroed ones."""
 
 import copy
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -8,7 +9,13 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from compress.calibrate import linear_layers
-from compress.pruning.structured import StructuredPruning, attention_layers, mlp_layers
+from compress.pruning.structured import (
+    Kept,
+    StructuredPruning,
+    attention_layers,
+    channel_importance,
+    mlp_layers,
+)
 from compress.swap import apply
 from models.load import find_blocks
 
@@ -109,3 +116,46 @@ def test_structured_refusals():
         attention_layers({"fc": nn.Linear(4, 8)})
     with pytest.raises(ValueError, match="below 1"):
         StructuredPruning(1.0)
+
+
+def test_importance_is_the_energy_that_an_input_gives_to_the_outputs():
+    weight, squares = torch.tensor([[1.0, -2.0, 0.5], [3.0, 0.0, 0.5]]), torch.tensor([1.0, 4.0, 2.0])
+    assert channel_importance(weight, squares).tolist() == [10.0, 16.0, 1.0]
+    inputs = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    energy = torch.stack([(inputs[:, [j]] @ weight[:, [j]].T).square().sum(1).mean() for j in range(3)])
+    torch.testing.assert_close(channel_importance(weight, inputs.square().mean(0)), energy)
+
+
+def test_an_mlp_is_the_widest_space_that_others_lead_into():
+    layers = {"q": nn.Linear(8, 8), "o": nn.Linear(8, 8), "up": nn.Linear(8, 20), "gate": nn.Linear(8, 20)}
+    assert mlp_layers({**layers, "down": nn.Linear(20, 8)}) == ("down", ["up", "gate"])
+    wide = {**layers, "down": nn.Linear(20, 8), "a": nn.Linear(8, 30), "b": nn.Linear(30, 8)}
+    assert mlp_layers(wide) == ("b", ["a"])
+    narrow = {"into": nn.Linear(8, 3), "out": nn.Linear(3, 8)}
+    assert mlp_layers(narrow) == ("into", ["out"]), "the wider side decides, also where a bottleneck is all there is"
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.99])
+def test_runs_go_whole_and_one_stays_always(fraction):
+    importance = torch.tensor([5.0, 0.0, 1.0, 1.0, 9.0, 9.0, 3.0, 0.0])
+    stay = StructuredPruning(fraction)._stay(importance, 2)
+    gone = {0.0: [], 0.3: [1], 0.99: [0, 1, 3]}[fraction]
+    assert stay.view(4, 2).all(1).tolist() == [run not in gone for run in range(4)]
+    assert torch.equal(stay.view(4, 2).all(1), stay.view(4, 2).any(1))
+
+
+def test_names_and_settings():
+    assert [str(StructuredPruning(0.25)), str(StructuredPruning(0.25, 4))] == [
+        "structured-0.25",
+        "structured-0.25-heads",
+    ]
+    for value, name in ((StructuredPruning(0.25), "fraction"), (Kept(), "inputs")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, None)
+
+
+def test_attention_is_known_by_the_names_of_its_layers():
+    separate = {f"attn.{name}": nn.Linear(4, 4) for name in ("q_proj", "k_proj", "v_proj", "out_proj")}
+    assert attention_layers(separate) == (["attn.q_proj", "attn.k_proj", "attn.v_proj"], "attn.out_proj")
+    fused = {"attn.c_attn": nn.Linear(4, 12), "attn.c_proj": nn.Linear(4, 4), "mlp.c_proj": nn.Linear(8, 4)}
+    assert attention_layers(fused) == (["attn.c_attn"], "attn.c_proj")
