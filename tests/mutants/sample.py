@@ -103,7 +103,7 @@ def _difference(before: str, after: str, name: str) -> tuple[int, str, str, str]
     ]
     gone = [line for line in range(changes[0][1], changes[-1][2]) if old[line].strip()]
     was, becomes = (old[line] for line in gone), new[changes[0][3] : changes[-1][4]]
-    return gone[0] + 1, name.split("/")[-1], " ".join(" ".join(was).split()), " ".join(" ".join(becomes).split())
+    return gone[0] + 1, name.rpartition("/")[2], *(" ".join(" ".join(lines).split()) for lines in (was, becomes))
 
 
 def _rank(seed: int, *name: object) -> str:

@@ -27,7 +27,7 @@ def test_a_population_is_flat_in_the_mean_and_no_kl_is_negative():
 
 
 def test_the_bend_is_that_of_one_context_where_two_are_compared():
-    """ln growth is a difference of two contexts' factors, each with the bend: √2 of it."""
+    """Ln growth is a difference of two contexts' factors, each with the bend: √2 of it."""
     population = Population.of(tokens(documents=2000, targets=20))
     assert population.bend == pytest.approx(0.3, rel=0.05)
     flat = population.tokens.mean(-1)

@@ -119,7 +119,7 @@ def test_more_damping_is_taken_in_float64_where_less_is_not_enough():
 
 @pytest.mark.parametrize(("least", "taken"), [(3e-3, 1e-2), (0.3, 1.0), (5e-8, 1e-7)])
 def test_damping_is_raised_tenfold_until_it_is_enough(least, taken):
-    """From 1e-8 where none was asked, and to the mean diagonal at most: for a matrix whose lowest eigenvalue is known."""
+    """From 1e-8 where none was asked, for a matrix whose lowest eigenvalue is known."""
     gram = torch.diag(torch.ones(4, dtype=torch.float64))
     gram[0, 1] = gram[1, 0] = 1 + least
     assert inverse_factor(gram, 0.0).damping == pytest.approx(taken)
