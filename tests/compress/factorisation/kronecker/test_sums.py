@@ -144,7 +144,7 @@ def test_the_largest_entry_of_every_second_factor_is_positive(m, n, p, q, seed):
 
 def test_pruned_factors_must_divide():
     for weight, second in ((random(30, 10), (4, 1)), (random(10, 30), (1, 4))):
-        with pytest.raises(ValueError, match="7 (rows|columns) must divide 30"):
+        with pytest.raises(ValueError, match=r"7 (rows|columns) must divide 30"):
             pruned_factors(weight, second)
     with pytest.raises(FrozenInstanceError):
         FactorShapes((1, 1), (1, 1)).first = (2, 2)
