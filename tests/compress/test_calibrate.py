@@ -1,11 +1,22 @@
 """The walk over blocks: statistics of each layer's inputs, and outputs that are the model's own."""
 
 import copy
+from dataclasses import FrozenInstanceError
+from typing import ClassVar
 
 import pytest
 import torch
+from torch import nn
 
-from compress.calibrate import block_inputs, calibrated, linear_layers, measuring, reading_order
+from compress.calibrate import (
+    BlockInput,
+    block_inputs,
+    calibrated,
+    every_layer,
+    linear_layers,
+    measuring,
+    reading_order,
+)
 from compress.statistics import GramMatrix, SquaredInputs, gram_matrix
 from models.load import find_blocks
 from tests.layers import hooks
@@ -142,3 +153,114 @@ def test_in_order_every_layer_comes_once(tiny, tokens):
     inputs = block_inputs(run(tiny), blocks[0], [tokens])
     names = [(index, name) for index, own in calibrated(blocks, inputs, SquaredInputs, in_order=True) for name in own]
     assert sorted(names) == sorted((i, name) for i, block in enumerate(blocks) for name in linear_layers(block))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_every_batch_enters_the_first_block(tiny, tokens, parts):
+    blocks = find_blocks(tiny)
+    inputs = block_inputs(run(tiny), blocks[0], tokens.split(4 // parts))
+    assert len(inputs) == parts and not any(batch.hidden.requires_grad for batch in inputs)
+    whole = block_inputs(run(tiny), blocks[0], [tokens])[0].hidden
+    torch.testing.assert_close(torch.cat([batch.hidden for batch in inputs]), whole)
+
+
+def test_inputs_carry_no_gradient_where_a_model_trains(tiny, tokens):
+    tiny.requires_grad_(True)
+    inputs = block_inputs(run(tiny), find_blocks(tiny)[0], [tokens])
+    assert not inputs[0].hidden.requires_grad
+
+
+def test_hooks_come_off_when_the_forward_pass_fails(tiny, tokens):
+    def broken(_batch):
+        raise RuntimeError("before the first block")
+
+    before = hooks(tiny)
+    with pytest.raises(RuntimeError, match="before the first block"):
+        block_inputs(broken, find_blocks(tiny)[0], [tokens])
+    layers = linear_layers(find_blocks(tiny)[0])
+    with pytest.raises(RuntimeError, match="inside"), measuring(layers, SquaredInputs):
+        raise RuntimeError("inside")
+    assert hooks(tiny) == before
+
+
+class Shapes(SquaredInputs):
+    """Statistic that only remembers the shapes of what it is handed."""
+
+    seen: ClassVar[list] = []
+
+    @classmethod
+    def batch(cls, inputs):
+        cls.seen.append(tuple(inputs.shape))
+        return super().batch(inputs)
+
+
+@pytest.mark.parametrize(
+    ("given", "shape", "handed"),
+    [
+        ((6, 4), lambda: (2, 3), (2, 3, 4)),
+        ((2, 3, 4), lambda: (2, 3), (2, 3, 4)),
+        ((6, 4), None, (6, 4)),
+        ((2, 3, 4), None, (2, 3, 4)),
+    ],
+)
+def test_tokens_in_one_row_are_cut_into_sequences_where_those_are_told(given, shape, handed):
+    Shapes.seen.clear()
+    layer = nn.Linear(4, 2)
+    with measuring({"fc": layer}, Shapes, shape) as statistics:
+        layer(torch.ones(given))
+    assert Shapes.seen == [handed] and statistics["fc"].tokens == 6
+
+
+def test_two_tensors_one_after_another_are_two_batches():
+    first, second = nn.Linear(4, 2), nn.Linear(4, 3)
+    one, other = torch.ones(2, 4), 2 * torch.ones(3, 4)
+    Shapes.seen.clear()
+    with measuring({"first": first, "second": second}, Shapes) as statistics:
+        for inputs in (one, other, one):
+            first(inputs)
+            second(inputs)
+    assert Shapes.seen == [(2, 4), (3, 4), (2, 4)]
+    for statistic in statistics.values():
+        assert statistic.tokens == 7 and statistic.sum.tolist() == [16.0] * 4
+
+
+def test_only_chosen_layers_are_listed_measured_and_ordered(tiny, tokens):
+    block = find_blocks(tiny)[0]
+
+    def chosen(name, layer):
+        return layer.in_features == 24 and "fc" not in name
+
+    names = set(linear_layers(block, chosen))
+    assert names and names < set(linear_layers(block)) == set(linear_layers(block, every_layer))
+    inputs = block_inputs(run(tiny), block, [tokens])
+    assert {name for stage in reading_order(block, inputs[0], chosen) for name in stage} == names
+    for in_order in (False, True):
+        walk = calibrated([block], list(inputs), SquaredInputs, chosen, in_order=in_order)
+        assert {name for _, statistics in walk for name in statistics} == names
+
+
+def test_blocks_that_are_done_are_not_measured_and_those_after_them_are(tiny, tokens):
+    blocks = find_blocks(tiny)
+    whole, rest = (
+        {
+            (index, name): statistic
+            for index, statistics in calibrated(
+                blocks, block_inputs(run(tiny), blocks[0], [tokens]), SquaredInputs, **more
+            )
+            for name, statistic in statistics.items()
+        }
+        for more in ({}, {"done": lambda index: index < 2})
+    )
+    for (index, name), statistic in rest.items():
+        assert statistic.tokens == (64 if index == 2 else 0)
+        assert index < 2 or torch.equal(statistic.sum, whole[index, name].sum)
+
+
+def test_an_input_moves_along_with_all_that_goes_with_it():
+    batch = BlockInput(torch.ones(1, 2), (3,), {"shift": 1})
+    assert batch.through(lambda hidden, by, shift: hidden * by + shift).hidden.tolist() == [[4, 4]]
+    moved = batch.through(lambda hidden, by, shift: (hidden * by, "attention weights"))
+    assert moved.hidden.tolist() == [[3, 3]] and (moved.args, moved.kwargs) == ((3,), {"shift": 1})
+    with pytest.raises(FrozenInstanceError):
+        batch.hidden = None

@@ -169,9 +169,9 @@ def test_the_smallest_weights_go_and_the_rest_is_shared():
 
 def test_names_and_settings():
     assert str(DeepCompression(0.9, 4)) == "deep-compression-0.9-4bits"
-    for settings in ({"sparsity": 1.0, "bits": 4}, {"sparsity": 0.5, "bits": 1}):
+    for bad in ({"sparsity": 1.0, "bits": 4}, {"sparsity": 0.5, "bits": 1}):
         with pytest.raises(ValueError, match=r"sparsity is|bits is"):
-            DeepCompression(**settings)
+            DeepCompression(**bad)
     for value, name in ((DeepCompression(0.9, 4), "bits"), (code(torch.ones(2, 2), 2), "gaps")):
         with pytest.raises(FrozenInstanceError):
             setattr(value, name, None)
