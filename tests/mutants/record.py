@@ -8,10 +8,12 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from tests.mutants.sample import Mutant
+if TYPE_CHECKING:
+    from tests.mutants.sample import Mutant
 
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 

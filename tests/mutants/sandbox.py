@@ -59,7 +59,7 @@ class _First:
 class Sandbox:
     """Files of a repository in a temporary folder; the working tree is only read."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, preloaded: Sequence[str] = PRELOADED) -> None:
         self._temporary = TemporaryDirectory(prefix="mutants-")
         self.root = Path(self._temporary.name) / "tree"
         listed = subprocess.run(
@@ -72,7 +72,7 @@ class Sandbox:
             if (root / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(root / name, self.root / name)
-        for name in PRELOADED:
+        for name in preloaded:
             importlib.import_module(name)
 
     def __enter__(self) -> Sandbox:
