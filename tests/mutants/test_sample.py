@@ -62,7 +62,7 @@ def test_words_types_and_the_star_before_keywords_are_not_changed(root):
 
 def test_operators_take_the_place_of_their_like_alone(root):
     changes = Counter(
-        mutant.operator for seed in range(40) for mutant in sample(root, ["code.py"], count=99, seed=seed)
+        mutant.operator for seed in range(12) for mutant in sample(root, ["code.py"], count=99, seed=seed)
     )
     assert changes["ReplaceBinaryOperator_Div_Mul"] and changes["ReplaceComparisonOperator_Lt_GtE"]
     assert not any("Shift" in name or "Bit" in name for name in changes)
