@@ -10,7 +10,7 @@ CODE = "def half(value):\n    return value / 2\n"
 TESTS = {
     "test_half.py": "from code_of import half\n\n\ndef test_half():\n    assert half(4) == 2\n",
     "test_slow.py": "import time\n\n\ndef test_slow():\n    time.sleep(60)\n",
-    "test_marked.py": "import pytest\n\n\n@pytest.mark.slow\ndef test_out():\n    assert 0\n\ndef test_in(): ..\n",
+    "test_marked.py": "import pytest\n\n\n@pytest.mark.slow\ndef test_out():\n    assert 0\n\ndef test_in(): ...\n",
 }
 
 
