@@ -16,8 +16,10 @@ from compress.pruning.structured import (
     channel_importance,
     mlp_layers,
 )
+from compress.statistics import SquaredInputs
 from compress.swap import apply
 from models.load import find_blocks
+from tests.layers import layer_of, measured
 
 
 def llama(seed=0):
@@ -159,3 +161,24 @@ def test_attention_is_known_by_the_names_of_its_layers():
     assert attention_layers(separate) == (["attn.q_proj", "attn.k_proj", "attn.v_proj"], "attn.out_proj")
     fused = {"attn.c_attn": nn.Linear(4, 12), "attn.c_proj": nn.Linear(4, 4), "mlp.c_proj": nn.Linear(8, 4)}
     assert attention_layers(fused) == (["attn.c_attn"], "attn.c_proj")
+
+
+@pytest.mark.parametrize(("width", "keys"), [(1, 6), (2, 6), (3, 3), (1, 3)])
+def test_heads_that_share_keys_go_with_them_whatever_their_width(width, keys):
+    """Heads of one feature with keys of their own are the smallest there are."""
+    shapes = {"q_proj": (6, 6), "k_proj": (keys, 6), "v_proj": (keys, 6), "o_proj": (6, 6)}
+    shapes |= {"up": (10, 6), "down": (6, 10)}
+    generator = torch.Generator().manual_seed(0)
+    layers = {name: layer_of(torch.randn(shape, generator=generator)) for name, shape in shapes.items()}
+    statistics = {
+        name: measured(layer, torch.randn(30, layer.in_features, generator=generator), SquaredInputs)
+        for name, layer in layers.items()
+    }
+    made = StructuredPruning(0.34, width).compress_block(layers, statistics)
+    runs = keys // width
+    gone = round(0.34 * runs)
+    assert made["k_proj"].out_features == made["v_proj"].out_features == keys - gone * width
+    assert made["q_proj"].out_features == made["o_proj"].in_features == 6 - gone * 6 // runs
+    kept = _rows(layers["q_proj"].weight, made["q_proj"].weight).view(runs, -1)
+    of_keys = _rows(layers["k_proj"].weight, made["k_proj"].weight).view(runs, -1)
+    assert torch.equal(kept.all(1), kept.any(1)) and torch.equal(of_keys.all(1), kept.any(1))
