@@ -264,3 +264,12 @@ def test_an_input_moves_along_with_all_that_goes_with_it():
     assert moved.hidden.tolist() == [[3, 3]] and (moved.args, moved.kwargs) == ((3,), {"shift": 1})
     with pytest.raises(FrozenInstanceError):
         batch.hidden = None
+
+
+def test_a_walk_through_a_model_that_trains_keeps_no_graph(tiny, tokens):
+    tiny.requires_grad_(True)
+    blocks = find_blocks(tiny)
+    inputs = block_inputs(run(tiny), blocks[0], [tokens])
+    for _, statistics in calibrated(blocks, inputs, GramMatrix, in_order=True):
+        assert not any(statistic.sum.requires_grad for statistic in statistics.values())
+    assert not inputs[0].hidden.requires_grad

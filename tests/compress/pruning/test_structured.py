@@ -182,3 +182,13 @@ def test_heads_that_share_keys_go_with_them_whatever_their_width(width, keys):
     kept = _rows(layers["q_proj"].weight, made["q_proj"].weight).view(runs, -1)
     of_keys = _rows(layers["k_proj"].weight, made["k_proj"].weight).view(runs, -1)
     assert torch.equal(kept.all(1), kept.any(1)) and torch.equal(of_keys.all(1), kept.any(1))
+
+
+@pytest.mark.parametrize("missing", ["q_proj", "k_proj", "v_proj", "o_proj", "c_attn"])
+def test_attention_that_lacks_a_layer_is_refused(missing):
+    layers = {name: nn.Linear(4, 4) for name in ("q_proj", "k_proj", "v_proj", "o_proj")}
+    if missing == "c_attn":
+        layers = {"attn.c_proj": nn.Linear(4, 4)}
+    layers.pop(missing, None)
+    with pytest.raises(ValueError, match="heads can be dropped where"):
+        attention_layers(layers)
