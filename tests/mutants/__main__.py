@@ -33,11 +33,11 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def mirror(path: str, root: Path) -> list[Path]:
-    """Tests of a file: those of the same place and name; without them, those of the nearest folder that has some."""
+    """Tests of a file: those of the same place and name, more words after it or not; else the nearest folder's."""
     place = root / "tests" / path
-    named = place.with_name(f"test_{place.name}")
-    if named.is_file():
-        return [named]
+    named = [place.with_name(f"test_{place.name}"), *sorted(place.parent.glob(f"test_{place.stem}_*.py"))]
+    if named[0].is_file():
+        return named
     for folder in place.parents:
         if found := sorted(folder.glob("test_*.py")):
             return found

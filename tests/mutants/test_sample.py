@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("cosmic_ray", reason="the extra `mutants` is not installed")
 
+from tests.mutants.__main__ import mirror
 from tests.mutants.sample import places, sample
 
 SOURCE = '''"""Numbers."""
@@ -74,3 +75,18 @@ def test_an_edit_elsewhere_changes_no_mutant(root):
     (root / "code.py").write_text(SOURCE.replace("def ramp", "\nNEW = True\n\n\ndef ramp"))
     after = keys(sample(root, ["code.py"], count=10_000, seed=1))
     assert set(before) < set(after) and len(after) == len(before) + 1
+
+
+@pytest.mark.parametrize(
+    ("path", "tests"),
+    [
+        ("pack/fold.py", ["pack/test_fold.py", "pack/test_fold_back.py"]),
+        ("pack/other.py", ["pack/test_fold.py", "pack/test_fold_back.py", "pack/test_folder.py"]),
+        ("pack/deep/under.py", ["pack/test_fold.py", "pack/test_fold_back.py", "pack/test_folder.py"]),
+    ],
+)
+def test_a_file_is_tested_by_its_mirror_or_by_the_nearest_folder(root, path, tests):
+    (root / "tests" / "pack").mkdir(parents=True)
+    for name in ("fold", "fold_back", "folder"):
+        (root / "tests" / "pack" / f"test_{name}.py").touch()
+    assert [test.relative_to(root / "tests").as_posix() for test in mirror(path, root)] == tests
