@@ -43,9 +43,9 @@ def test_few_documents_have_the_unbiased_spread():
 @pytest.mark.parametrize("truth", [1.0, 2.0])
 def test_drawn_documents_grow_by_the_truth_in_equal_steps(truth):
     population = Population.of(tokens())
-    mean = population.draw(200_000, truth, np.random.default_rng(1)).mean(0)
-    np.testing.assert_allclose(mean / mean[0], truth ** (np.arange(3) / 2), rtol=0.01)
-    assert mean[0] == pytest.approx(1, rel=0.01)
+    mean = population.draw(20_000, truth, np.random.default_rng(1)).mean(0)
+    np.testing.assert_allclose(mean / mean[0], truth ** (np.arange(3) / 2), rtol=0.02)
+    assert mean[0] == pytest.approx(1, rel=0.02)
 
 
 def test_a_wide_bend_leaves_the_mean():
