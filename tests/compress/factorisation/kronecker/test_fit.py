@@ -149,3 +149,13 @@ def test_a_product_whose_rows_and_columns_were_shuffled_is_found_again_mostly():
 def test_rows_are_assigned_to_the_nearest_candidates():
     candidates, order = random(6, 4, seed=1), torch.tensor([3, 0, 5, 1, 4, 2])
     assert torch.equal(_assigned(candidates[order] + 0.01 * random(6, 4, seed=2), candidates), order)
+
+
+@pytest.mark.parametrize("scale", [2.0**-20, 2.0**20])
+def test_the_search_does_not_depend_on_the_weights_scale(scale):
+    """Powers of two are exact; an error below 1 counts as one above."""
+    weight = materialise(random(1, 6, 4, seed=1), random(1, 2, 2, seed=2))
+    weight = weight[torch.randperm(12, generator=torch.Generator().manual_seed(3))]
+    moved, scaled = (permuted_van_loan(factor * weight, (6, 4), rounds=50) for factor in (1.0, scale))
+    assert torch.equal(moved.rows, scaled.rows) and torch.equal(moved.columns, scaled.columns)
+    assert scaled.errors == pytest.approx([error * scale**2 for error in moved.errors]) and len(moved.errors) > 2
