@@ -125,3 +125,12 @@ def test_a_statistic_without_its_sum_is_none():
         type("Half", (Statistic,), {"__init__": lambda self, layer: None, "_sum": lambda self, parts: None})(None)
     with pytest.raises(TypeError, match="abstract"):
         type("Half", (Statistic,), {"__init__": lambda self, layer: None, "of": lambda inputs: ()})(None)
+
+
+@pytest.mark.parametrize("kind", [SquaredInputs, GramMatrix, LargestInputs, Magnitudes, GramAndMagnitude])
+def test_a_contribution_is_of_the_inputs_alone_whatever_was_measured_before(kind):
+    inputs = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+    statistic = kind(nn.Linear(8, 1))
+    statistic.add(10 * inputs)
+    for own, plain in zip(statistic.of(inputs), kind.of(inputs), strict=True):
+        assert torch.equal(own, plain)
