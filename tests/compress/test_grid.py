@@ -138,3 +138,11 @@ def test_every_group_has_its_own_scale_and_zero_point(shape):
 )
 def test_codes_need_bits_for_their_span(codes, bits):
     assert code_bits(torch.tensor(codes)) == bits
+
+
+@pytest.mark.parametrize("values", [[0.25, 0.5], [2.0, 3.0], [-0.5, -0.25], [-3.0, -2.0]])
+def test_the_range_of_a_group_of_one_sign_reaches_zero_and_no_further(values):
+    """On either side of 1, which is no limit."""
+    grid = fit_grid(torch.tensor([values]), 3, symmetric=False)
+    assert grid.scale.item() == pytest.approx(max(map(abs, values)) / 7)
+    assert grid.zero_point.item() == (0 if values[0] > 0 else 7)
