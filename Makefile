@@ -1,4 +1,5 @@
 # make bench: measure the claims into reports/local/.   make test: the suite's own tests.
+# make mutants: how many of 200 small changes to the kernels and verdicts the tests find (tests/mutants/).
 # make gpu: check a GPU, measure on it for BUDGET and pack what came of it.   make gpu-bundle: what to carry to a
 # machine without a package index (bench/gpu/README.md). All do their set-up on a fresh machine and nothing twice.
 
@@ -11,7 +12,7 @@ BUNDLE := build/gpu-bundle
 OPENED := $(BUNDLE)/open/.ready
 ASSUME ?= torch,numpy,transformers
 
-.PHONY: bench test slow quick lint clean gpu gpu-bundle
+.PHONY: bench test slow quick lint mutants clean gpu gpu-bundle
 
 bench: $(READY)
 	$(BIN)/python -m pytest bench
@@ -36,6 +37,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+mutants: $(READY)
+	$(BIN)/python -m pip install --quiet -e '.[mutants]'
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 nice $(BIN)/python -m tests.mutants
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

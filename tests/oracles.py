@@ -58,3 +58,35 @@ def uncorrupted(inputs, target, *, first_sentinel: int, sentinels: int = 100) ->
 def kron_sum(first, second) -> np.ndarray:
     """Sum of Kronecker products from the definition, with numpy's product."""
     return sum(np.kron(a.detach().numpy(), b.detach().numpy()) for a, b in zip(first, second, strict=True))
+
+
+def grid_of(members, bits):
+    """Scale and zero point of one row, in numpy."""
+    low, high = min(members.min(), 0.0), max(members.max(), 0.0)
+    scale = max((high - low) / (2**bits - 1), np.finfo(np.float64).tiny)
+    return scale, np.round(-low / scale)
+
+
+def gptq_by_columns(weight, gram, bits, size, order, damping=0.01, static=False):
+    """GPTQ column by column, every later column updated at once (Frantar et al. 2023, eq. 2 and 3)."""
+    original, w = weight.numpy().copy(), weight.numpy()[:, order].copy()
+    hessian = gram.numpy()[np.ix_(order, order)].copy()
+    hessian += damping * np.mean(np.diag(hessian)) * np.eye(len(hessian))
+    inverse = np.linalg.inv(hessian)
+    rounded = np.zeros_like(w)
+    grids = {}
+    for i in range(w.shape[1]):
+        group = (order[i] if static else i) // size
+        for row in range(w.shape[0]):
+            if (group, row) not in grids:
+                source = original if static else w
+                grids[group, row] = grid_of(source[row, group * size : (group + 1) * size], bits)
+            scale, zero = grids[group, row]
+            rounded[row, i] = (np.clip(np.round(w[row, i] / scale) + zero, 0, 2**bits - 1) - zero) * scale
+        error = (w[:, i] - rounded[:, i]) / inverse[i, i]
+        w[:, i:] -= np.outer(error, inverse[i, i:])
+        # Eliminate column i from the inverse: what is left is the inverse for the columns that remain.
+        inverse -= np.outer(inverse[:, i], inverse[i]) / inverse[i, i]
+    result = np.zeros_like(rounded)
+    result[:, order] = rounded
+    return result

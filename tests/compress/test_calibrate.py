@@ -1,12 +1,21 @@
 """The walk over blocks: statistics of each layer's inputs, and outputs that are the model's own."""
 
 import copy
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
 
-from compress.calibrate import block_inputs, calibrated, linear_layers, measuring, reading_order
-from compress.statistics import GramMatrix, SquaredInputs, gram_matrix
+from compress.calibrate import (
+    BlockInput,
+    block_inputs,
+    calibrated,
+    every_layer,
+    linear_layers,
+    measuring,
+    reading_order,
+)
+from compress.statistics import GramMatrix, SquaredInputs
 from models.load import find_blocks
 from tests.layers import hooks
 from tests.tiny_models import run, tiny_llama
@@ -25,30 +34,6 @@ def test_streaming_through_blocks_is_the_model_itself(tiny, tokens):
         for block in blocks:
             inputs = [batch.through(block) for batch in inputs]
     torch.testing.assert_close(inputs[0].hidden, last["out"], rtol=0, atol=0)
-
-
-def test_layers_that_read_the_same_tensor_share_the_work_and_nothing_else(tiny, tokens, monkeypatch):
-    block = find_blocks(tiny)[0]
-    layers, alone, calls = linear_layers(block), {}, []
-    hooks_on = [
-        layer.register_forward_pre_hook(lambda _l, args, name=name: alone.setdefault(name, []).append(args[0].clone()))
-        for name, layer in layers.items()
-    ]
-    of = GramMatrix.of
-    monkeypatch.setattr(GramMatrix, "of", staticmethod(lambda inputs: (calls.append(1), of(inputs))[1]))
-    with torch.no_grad(), measuring(layers, GramMatrix) as measured:
-        for batch in block_inputs(run(tiny), block, tokens.split(2)):
-            batch.through(block)
-    for hook in hooks_on:
-        hook.remove()
-    batches = len(alone[next(iter(alone))])
-    assert batches == len(tokens.split(2)) and len(calls) == batches * 4, "attention's in and out, the MLP's in and out"
-    for name, layer in layers.items():
-        expected = GramMatrix(layer)
-        for inputs in alone[name]:
-            expected.add(inputs)
-        assert measured[name].tokens == expected.tokens
-        torch.testing.assert_close(measured[name].sum, expected.sum, rtol=0, atol=0)
 
 
 def test_every_block_comes_with_its_own_layers_and_no_hooks(tiny, tokens):
@@ -122,23 +107,87 @@ def test_in_order_a_layer_is_measured_on_what_was_made_of_those_before_it(tiny, 
                     each.weight.mul_(0.5)
 
 
-def test_first_tokens_are_told_where_a_layer_is_handed_all_tokens_in_one_row(tiny, tokens):
-    """OPT's networks are; the others' are handed sequences. Against inputs that were recorded."""
-    block, seen = find_blocks(tiny)[0], {}
-    for name, layer in linear_layers(block).items():
-        layer.register_forward_pre_hook(lambda _l, args, name=name: seen.update({name: args[0].view(4, 16, -1)}))
-    inputs = block_inputs(run(tiny), block, [tokens])
-    _, measured = next(calibrated([block], inputs, gram_matrix(9.0)))
-    for name, statistic in measured.items():
-        weights = torch.ones(tokens.shape, dtype=torch.float64)
-        weights[:, 0] = 9
-        own = seen[name].double()
-        expected = torch.einsum("bt,bti,btj->ij", weights, own, own)
-        torch.testing.assert_close(statistic.sum, expected, rtol=1e-5, atol=1e-5)  # products in float32
-
-
 def test_in_order_every_layer_comes_once(tiny, tokens):
     blocks = find_blocks(tiny)
     inputs = block_inputs(run(tiny), blocks[0], [tokens])
     names = [(index, name) for index, own in calibrated(blocks, inputs, SquaredInputs, in_order=True) for name in own]
     assert sorted(names) == sorted((i, name) for i, block in enumerate(blocks) for name in linear_layers(block))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_every_batch_enters_the_first_block(tiny, tokens, parts):
+    blocks = find_blocks(tiny)
+    inputs = block_inputs(run(tiny), blocks[0], tokens.split(4 // parts))
+    assert len(inputs) == parts and not any(batch.hidden.requires_grad for batch in inputs)
+    whole = block_inputs(run(tiny), blocks[0], [tokens])[0].hidden
+    torch.testing.assert_close(torch.cat([batch.hidden for batch in inputs]), whole)
+
+
+def test_inputs_carry_no_gradient_where_a_model_trains(tiny, tokens):
+    tiny.requires_grad_(True)
+    inputs = block_inputs(run(tiny), find_blocks(tiny)[0], [tokens])
+    assert not inputs[0].hidden.requires_grad
+
+
+def test_hooks_come_off_when_the_forward_pass_fails(tiny, tokens):
+    def broken(_batch):
+        raise RuntimeError("before the first block")
+
+    before = hooks(tiny)
+    with pytest.raises(RuntimeError, match="before the first block"):
+        block_inputs(broken, find_blocks(tiny)[0], [tokens])
+    layers = linear_layers(find_blocks(tiny)[0])
+    with pytest.raises(RuntimeError, match="inside"), measuring(layers, SquaredInputs):
+        raise RuntimeError("inside")
+    assert hooks(tiny) == before
+
+
+def test_only_chosen_layers_are_listed_measured_and_ordered(tiny, tokens):
+    block = find_blocks(tiny)[0]
+
+    def chosen(name, layer):
+        return layer.in_features == 24 and "fc" not in name
+
+    names = set(linear_layers(block, chosen))
+    assert names and names < set(linear_layers(block)) == set(linear_layers(block, every_layer))
+    inputs = block_inputs(run(tiny), block, [tokens])
+    assert {name for stage in reading_order(block, inputs[0], chosen) for name in stage} == names
+    for in_order in (False, True):
+        walk = calibrated([block], list(inputs), SquaredInputs, chosen, in_order=in_order)
+        assert {name for _, statistics in walk for name in statistics} == names
+
+
+def test_blocks_that_are_done_are_not_measured_and_those_after_them_are(tiny, tokens):
+    blocks = find_blocks(tiny)
+    whole, rest = (
+        {
+            (index, name): statistic
+            for index, statistics in calibrated(
+                blocks, block_inputs(run(tiny), blocks[0], [tokens]), SquaredInputs, **more
+            )
+            for name, statistic in statistics.items()
+        }
+        for more in ({}, {"done": lambda index: index < 2})
+    )
+    for (index, name), statistic in rest.items():
+        assert statistic.tokens == (64 if index == 2 else 0)
+        assert index < 2 or torch.equal(statistic.sum, whole[index, name].sum)
+
+
+def test_an_input_moves_along_with_all_that_goes_with_it():
+    batch = BlockInput(torch.ones(1, 2), (3,), {"shift": 1})
+    assert batch.through(lambda hidden, by, shift: hidden * by + shift).hidden.tolist() == [[4, 4]]
+    moved = batch.through(lambda hidden, by, shift: (hidden * by, "attention weights"))
+    assert moved.hidden.tolist() == [[3, 3]] and (moved.args, moved.kwargs) == ((3,), {"shift": 1})
+    with pytest.raises(FrozenInstanceError):
+        batch.hidden = None
+
+
+def test_a_walk_through_a_model_that_trains_keeps_no_graph(tiny, tokens):
+    tiny.requires_grad_(True)
+    blocks = find_blocks(tiny)
+    inputs = block_inputs(run(tiny), blocks[0], [tokens])
+    for _, statistics in calibrated(blocks, inputs, GramMatrix, in_order=True):
+        assert not any(statistic.sum.requires_grad for statistic in statistics.values())
+    assert not inputs[0].hidden.requires_grad

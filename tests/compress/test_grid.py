@@ -121,3 +121,28 @@ def test_exempt_members_stay_and_count_for_no_range(values, bits, symmetric):
     assert torch.equal(rounded[:, exempt], values[:, exempt])
     others = torch.where(exempt, torch.zeros(()), values)
     assert torch.equal(rounded[:, ~exempt], fake_quantize(others, bits, symmetric=symmetric)[:, ~exempt])
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (5, 1)])
+def test_every_group_has_its_own_scale_and_zero_point(shape):
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    for symmetric in (False, True):
+        grid = fit_grid(values, 3, symmetric=symmetric)
+        assert grid.scale.shape == grid.zero_point.shape == (*shape[:-1], 1)
+        assert (grid.lowest, grid.highest) == ((-3, 3) if symmetric else (0, 7))
+        assert not symmetric or not grid.zero_point.any()
+
+
+@pytest.mark.parametrize(
+    ("codes", "bits"), [([0, 0], 1), ([0, 1], 1), ([0, 2], 2), ([3, 7], 3), ([-3, 3], 3), ([0, 15], 4), ([0, 16], 5)]
+)
+def test_codes_need_bits_for_their_span(codes, bits):
+    assert code_bits(torch.tensor(codes)) == bits
+
+
+@pytest.mark.parametrize("values", [[0.25, 0.5], [2.0, 3.0], [-0.5, -0.25], [-3.0, -2.0]])
+def test_the_range_of_a_group_of_one_sign_reaches_zero_and_no_further(values):
+    """On either side of 1, which is no limit."""
+    grid = fit_grid(torch.tensor([values]), 3, symmetric=False)
+    assert grid.scale.item() == pytest.approx(max(map(abs, values)) / 7)
+    assert grid.zero_point.item() == (0 if values[0] > 0 else 7)

@@ -6,6 +6,7 @@ import pytest
 from torch import nn
 
 from compress.factorisation.kronecker.method import KroneckerFitToInputs
+from compress.method import Method
 from compress.pruning.magnitude import MagnitudePruning
 from compress.pruning.random import RandomPruning
 from compress.pruning.sparsegpt import SparseGPT
@@ -66,3 +67,18 @@ def test_methods_for_blocks_refuse_a_single_layer_and_blocks_without_statistics(
     layers = {"up": nn.Linear(4, 8), "down": nn.Linear(8, 4)}
     with pytest.raises(TypeError, match=rf"^{re.escape(str(method))} needs the .* of 2\.(up|down); calibrate first"):
         method.compress_block(layers, {}, prefix="2.")
+
+
+def test_a_method_that_says_nothing_else_looks_at_weights_alone_and_at_one_layer_after_another():
+    layers, asked = {"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)}, []
+
+    class Plain(Method):
+        def __call__(self, layer, statistic, *, name):
+            asked.append((layer, statistic, name))
+            return layer
+
+    method = Plain()
+    assert (method.statistic, method.measures(), method.true_sequential, method.resumable) == (None, None, False, True)
+    assert method.across(layers) is method and method.settings(nn.Identity(), layers) == []
+    assert method.compress_block(layers, {"b": "seen"}, prefix="3.") == layers
+    assert asked == [(layers["a"], None, "3.a"), (layers["b"], "seen", "3.b")]

@@ -1,5 +1,7 @@
 """Compression of live models: what is skipped, what an error leaves behind, and the way back."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 from torch import nn
@@ -20,7 +22,8 @@ from compress.quantization.int8 import LLMInt8, SmoothQuant
 from compress.quantization.mixed_precision import Protection
 from compress.quantization.rounding import CastWeights, RoundToNearest
 from compress.quantization.salient import SalientChannels
-from compress.swap import apply
+from compress.size import total
+from compress.swap import Compression, apply
 from models.load import find_blocks
 from tests.layers import hooks
 from tests.tiny_models import run
@@ -115,3 +118,73 @@ def test_what_was_skipped_is_named_with_its_reason(tiny):
     head = tiny.get_output_embeddings().weight.numel() if tied and "lm_head" in inside else 0
     everything = sum(parameter.numel() for parameter in tiny.parameters())
     assert counted + biases + sum(skipped.parameters for skipped in outcome.skipped) - head == everything
+
+
+@pytest.mark.parametrize("fatal", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_also_leaves_the_model_as_it_was(tiny, tokens, fatal):
+    before = run(tiny)(tokens).logits
+
+    class Stopped(MagnitudePruning):
+        def __call__(self, layer, statistic=None, *, name=""):
+            if name.startswith("2."):
+                raise fatal
+            return super().__call__(layer, statistic, name=name)
+
+    with pytest.raises(fatal):
+        apply(Stopped(0.5), find_blocks(tiny))
+    assert torch.equal(run(tiny)(tokens).logits, before)
+
+
+def test_the_whole_is_the_sum_of_its_layers(tiny):
+    outcome = apply(MagnitudePruning(0.37), find_blocks(tiny))
+    layers = [layer for block in find_blocks(tiny) for layer in linear_layers(block).values()]
+    zeros, weights = (
+        sum(int(count) for count in counts)
+        for counts in ([(x.weight == 0).sum() for x in layers], [x.weight.numel() for x in layers])
+    )
+    assert outcome.sparsity == pytest.approx(zeros / weights) and outcome.storage.weights == weights
+    assert outcome.storage == total(layer.storage for layer in layers)
+    assert [one.sparsity for one in outcome.compressed] == [pytest.approx(layer.sparsity()) for layer in layers]
+    for value, name in ((outcome.compressed[0], "note"), (outcome.skipped[0], "reason")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, "")
+
+
+def test_only_what_is_outside_of_the_blocks_is_told_to_be(tiny):
+    blocks = find_blocks(tiny)
+    alone = apply(MagnitudePruning(0.5), blocks, chosen=lambda name, _layer: name.endswith(("fc1", "c_fc", "up_proj")))
+    reasons = {one.reason for one in alone.skipped}
+    assert "not chosen" in reasons and "outside the decoder blocks" not in reasons
+    assert len(alone.compressed) == len(blocks)
+    modules = dict(nn.ModuleList(blocks).named_modules())
+    for one in alone.skipped:
+        own = sum(parameter.numel() for parameter in modules[one.name].parameters(recurse=False))
+        assert one.parameters == own > 0
+    alone.undo()
+    whole = apply(MagnitudePruning(0.5), blocks, model=tiny)
+    assert any(one.reason == "outside the decoder blocks" for one in whole.skipped)
+
+
+def test_attributes_come_back_in_the_order_in_which_they_were_set():
+    module, outcome = nn.Linear(2, 2), Compression()
+    module.note = "first"
+    for value in ("second", "third"):
+        outcome.tell(module, "note", value)
+    assert module.note == "third"
+    outcome.undo()
+    assert module.note == "first"
+
+
+def test_what_is_no_module_cannot_take_a_layers_place(tiny):
+    class Odd(MagnitudePruning):
+        def __call__(self, layer, statistic=None, *, name=""):
+            return layer.weight
+
+    with pytest.raises(TypeError, match="would become a Parameter, which is no module"):
+        apply(Odd(0.5), find_blocks(tiny))
+
+
+@pytest.mark.parametrize("options", [{"forward": print}, {"batches": [torch.zeros(1, 1)]}])
+def test_calibration_takes_both_a_forward_pass_and_tokens(tiny, options):
+    with pytest.raises(ValueError, match="give forward and at least one calibration batch"):
+        apply(WandaPruning(0.5), find_blocks(tiny), **options)

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.verdict.claims import CLAIMS, KRONY_PT, PAPERS, Claim
-from bench.verdict.conclude import concluded, exactly, not_run, verdict_of_claim, verdict_of_part
+from bench.verdict.conclude import (
+    MORE_DOCUMENTS,
+    by_arithmetic,
+    concluded,
+    exactly,
+    not_run,
+    verdict_of_claim,
+    verdict_of_part,
+    verdicts_of_parts,
+)
 from bench.verdict.documents import Interval
 from bench.verdict.evidence import Origin, Result
 from bench.verdict.regions import Region, Verdict
@@ -109,3 +118,37 @@ def test_claims_have_parts_by_letter_and_papers_their_folders():
         assert "".join(claim.parts) == "abcdefgh"[: len(claim.parts)] and claim.text.endswith("."), claim.id
         assert Row("x", f"{claim.id}a", "a number", Region(0.0, 1.0)).claim == claim.id
     assert {claim.paper for claim in CLAIMS.values()} == set(PAPERS)
+
+
+def test_a_result_carries_all_that_was_declared_and_measured():
+    row = replace(ROW, control=True)
+    details = {"curve": [1, 2]}
+    found = concluded(row, Interval(0.5, 0.2, 0.8), ORIGIN, details=details, method="gptq", seconds=1.23456)
+    assert (found.row, found.statistic, found.control, found.method) == ("KP2-rank", "a number", True, "gptq")
+    assert (found.value, found.low, found.high, found.accept_low, found.accept_high) == (0.5, 0.2, 0.8, 0.0, 1.0)
+    assert (found.seconds, found.details, found.variants) == (1.23, details, [])
+    plain = concluded(ROW, Interval(0.5, 0.2, 0.8), ORIGIN)
+    assert (plain.seconds, plain.details, plain.doubt, plain.reason, plain.control) == (0, {}, "", "", False)
+
+
+def test_a_row_that_straddles_says_what_would_decide_it():
+    reason = concluded(ROW, Interval(1.0, 0.5, 3.0), ORIGIN).reason
+    assert reason == f"the interval straddles the boundary; {MORE_DOCUMENTS} would decide"
+    assert concluded(ROW, Interval(1.0, 0.5, 3.0), ORIGIN, doubt="blind").reason == "blind"
+
+
+def test_arithmetic_has_no_error_and_measures_no_model():
+    assert exactly(3.0) == Interval(3.0, 3.0, 3.0)
+    origin = by_arithmetic("table 1", scale="embedded", protocol="p")
+    assert origin == Origin(scale="embedded", model="table 1, by arithmetic", protocol="p")
+
+
+def test_a_row_that_was_not_run_says_why_and_where():
+    row = not_run(ROW, "no GPU", "gpu", "normal")
+    assert (row.reason, row.scale, row.effort, row.statistic) == ("no GPU", "gpu", "normal", "a number")
+    assert (row.value, row.variants, row.control) == (None, [], False)
+
+
+def test_every_part_has_the_verdict_of_its_own_rows():
+    results = [result(R, "a"), result(N, "b"), result(I, "b")]
+    assert verdicts_of_parts("abc", iter(results)) == {"a": R, "b": N, "c": X}

@@ -133,3 +133,43 @@ def test_refusals():
         crossed_interval(np.array([[1.0, np.nan], [1.0, 2.0]]), mean)
     with pytest.raises(InputError, match="must be finite"):
         crossed_interval(np.zeros((3, 3, 2)), log_ratio)
+
+
+@pytest.mark.parametrize("shape", [(13, 14, 2), (13, 3, 2)])
+def test_every_factor_is_resampled_with_a_seed_of_its_own(shape):
+    values = design(*shape)
+    parts = intervals_by_factor(values, log_ratio, seed=5, resamples=300, level=0.9)
+    for axis in (0, 1):
+        means = values.mean(1 - axis)
+        expected = cluster_interval(means, log_ratio, seed=5 + axis, resamples=300, level=0.9)
+        assert parts[axis] == expected
+    usual = {"factors": 2, "seed": 0, "resamples": 2000, "level": 0.95}
+    assert crossed_interval(values, log_ratio) == crossed_interval(values, log_ratio, **usual)
+    assert intervals_by_factor(values, log_ratio) == intervals_by_factor(values, log_ratio, **usual)
+
+
+def test_weights_have_the_same_defaults():
+    values = design(13, 3)
+
+    def spread(first, second):
+        means = np.einsum("...i,...j,ij->...", first, second, values)
+        return np.log(means)
+
+    usual = {"seed": 0, "resamples": 2000, "level": 0.95}
+    assert weighted_interval((13, 3), spread) == weighted_interval((13, 3), spread, **usual)
+    assert weighted_interval((13, 3), spread, level=0.8).high < weighted_interval((13, 3), spread).high
+    assert weighted_interval((1, 3), lambda first, second: np.log(second @ np.arange(1, 4))).value == pytest.approx(
+        np.log(2)
+    )
+    with pytest.raises(InputError, match=r"\(1, 1\) levels"):
+        weighted_interval((1, 1), spread)
+
+
+def test_a_plain_number_may_be_given_an_axis_or_not():
+    values = design(6, 4)
+    close(crossed_interval(values, mean), crossed_interval(values[..., None], mean))
+
+
+def test_one_source_alone_keeps_its_own_interval():
+    own = Interval(1.0, 0.1, 1.3)
+    assert combined([own]) is own

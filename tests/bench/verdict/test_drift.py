@@ -97,3 +97,22 @@ def test_residuals_are_those_of_numpys_fit():
     lengths = np.array(CONTEXTS, dtype=float)
     residuals = [np.polyfit(axis, curve, 1, full=True)[1][0] for axis in (lengths, np.log(lengths))]
     assert log_fit(CONTEXTS, curve) == pytest.approx(np.log(residuals[0] / residuals[1]), rel=1e-6)
+
+
+def test_levels_are_geometric_means():
+    assert np.exp(log_level(np.array([[1.0, 4.0], [9.0, 1.0]]))).tolist() == [pytest.approx(2), pytest.approx(3)]
+
+
+def test_one_law_over_another_grows_by_their_ratio():
+    interval = growth_per_doubling_ratio(documents(1.2), documents(0.8), CONTEXTS)
+    assert interval.value == pytest.approx(1.5)
+    back = growth_per_doubling_ratio(documents(0.8), documents(1.2), CONTEXTS)
+    assert back.value == pytest.approx(1 / 1.5)
+
+
+@pytest.mark.parametrize("level", [1e-3, 1e3])
+def test_beyond_the_ends_the_nearest_strengths_slope_is_taken(level):
+    others = [documents(1.0, 0.1), documents(1.1, 1.0), documents(1.3, 10.0)]
+    nearest = 1.0 if level < 1 else 1.3
+    found = growth_at_equal_level(documents(1.2, level), others, CONTEXTS)
+    assert found.value == pytest.approx(1.2 / nearest)

@@ -2,7 +2,7 @@
 
 import math
 import multiprocessing
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -150,3 +150,41 @@ def test_what_json_cannot_hold_is_none(tmp_path):
     append(tmp_path, replace(ROW, high=math.inf, details={"curve": [1.0, math.nan]}))
     row = read(tmp_path).rows["LC1-x"]
     assert row.high is None and row.details == {"curve": [1.0, None]}
+
+
+def test_runs_and_variants_of_both_are_kept_and_this_ones_go_first():
+    mine, theirs = (replace(VARIANT, seconds=seconds) for seconds in (1.0, 2.0))
+    record = Evidence({}, {"old": RUN, "r": RUN | {"started": "then"}}, {mine.key: theirs, "other": VARIANT}, {7: "x"})
+    both = Evidence({}, {"r": RUN}, {mine.key: mine}, {3: "y"}).over(record)
+    assert both.runs == {"old": RUN, "r": RUN} and both.variants == {mine.key: mine, "other": VARIANT}
+    assert both.damaged == {3: "y"}
+
+
+def test_rows_that_only_one_of_two_has_are_kept():
+    mine, theirs = (Evidence({name: replace(ROW, row=name)}) for name in "ab")
+    assert set(mine.over(theirs).rows) == set(theirs.over(mine).rows) == {"a", "b"}
+    equal = Evidence({"a": replace(ROW, row="a", value=5.0)})
+    assert equal.over(mine).rows["a"].value == 5 and mine.over(equal).rows["a"].value == 1
+
+
+def test_a_folder_without_a_record_is_empty_and_is_made_when_something_is_added(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    assert read(folder) == Evidence() and not folder.exists()
+    for _ in range(2):
+        append(folder, ROW)
+    assert (folder / FILE).read_text().count("\n") == 2 and set(read(folder).rows) == {"LC1-x"}
+
+
+def test_compacting_keeps_the_runs_of_variants_as_well_as_of_rows(tmp_path):
+    for run in ("row's", "variant's", "nobody's"):
+        append(tmp_path, RUN | {"run": run})
+    append(tmp_path, replace(ROW, run="row's"))
+    append(tmp_path, replace(VARIANT, run="variant's"))
+    compact(tmp_path)
+    evidence = read(tmp_path)
+    assert set(evidence.runs) == {"row's", "variant's"} and len(evidence.rows) == len(evidence.variants) == 1
+
+
+def test_evidence_cannot_be_exchanged():
+    with pytest.raises(FrozenInstanceError):
+        Evidence().rows = {}

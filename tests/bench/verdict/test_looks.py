@@ -1,5 +1,7 @@
 """Looks: published boundaries, the error over all of them, and what they save."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -140,3 +142,53 @@ def test_looks_are_counted_from_one():
     for look in (0, 4):
         with pytest.raises(InputError, match="counted from 1"):
             Looks(DOCUMENTS).confidence(look)
+
+
+def test_what_is_spent_is_what_the_authors_say():
+    """Lan & DeMets 1983 and Kim & DeMets 1987, at a quarter of the units."""
+    assert obrien_fleming(0.25, 0.025) == pytest.approx(2 * (1 - stats.norm.cdf(stats.norm.ppf(1 - 0.0125) / 0.5)))
+    assert quadratic(0.25, 0.025) == pytest.approx(0.025 / 16)
+
+
+@SPENDINGS
+def test_confidence_is_that_of_the_boundary_at_each_look(spending):
+    looks = Looks(DOCUMENTS, spending, level=0.9)
+    limits = boundaries((0.25, 0.5, 1.0), spending, 0.1)
+    for look, limit in enumerate(limits, 1):
+        assert looks.confidence(look) == pytest.approx(stats.norm.cdf(limit) - stats.norm.cdf(-limit))
+
+
+def test_one_look_has_the_usual_boundary():
+    assert boundaries((1.0,), obrien_fleming, 0.05) == (pytest.approx(1.959964),)
+
+
+def test_a_look_that_may_spend_nothing_is_given_a_share_that_no_estimate_uses():
+    def late(fraction, error):
+        return error if fraction == 1 else 0.0
+
+    first, last = boundaries((0.5, 1.0), late, 0.05)
+    assert 6.5 < first < 7.5 and last == pytest.approx(1.959964, abs=1e-5)
+
+
+@pytest.mark.parametrize(("level", "needed"), [(0.98, 2000), (0.995, 2000), (0.999, 10_000), (0.9998, 50_000)])
+def test_as_many_resamples_are_taken_as_leave_five_beyond_each_bound(level, needed):
+    assert resamples_for(level) == pytest.approx(needed, abs=1)
+
+
+def test_a_level_one_digit_beyond_the_last_that_can_be_shown_is_refused():
+    with pytest.raises(InputError, match="100,000 are the most"):
+        resamples_for(0.99990001)
+
+
+def test_schedules_are_values_that_hold_98_per_cent_and_spend_late():
+    assert Looks(DOCUMENTS) == Looks(DOCUMENTS, obrien_fleming, 0.98) and hash(Looks((2,))) is not None
+    assert Looks((2, 3)).confidence(1) > Looks((2, 3)).confidence(2) >= 0.98
+    outcome = measure_in_looks(Looks((8,)), GROWS, measured(0.5)[0])
+    for value, name in ((Looks(DOCUMENTS), "sizes"), (outcome, "units")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, 3)
+    assert str(outcome).endswith("at 98.00%, 8 units, look 1 of 1")
+
+
+def test_an_interval_that_ends_on_the_boundary_is_decided():
+    assert decided(Interval(1.5, 1.0, 2.0), GROWS) and not decided(Interval(0.9, 0.8, 1.0), GROWS)

@@ -98,3 +98,54 @@ def test_a_table_of_power_rises_with_units_and_with_the_distance():
 def test_what_has_no_power_is_refused(spread, units):
     with pytest.raises(InputError, match="at least 2 units and a finite spread"):
         power(1.0, spread, POSITIVE, units)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.98])
+@pytest.mark.parametrize("units", [2, 9, 40])
+def test_an_intervals_longer_side_tells_its_spread_at_any_level(units, level):
+    half = stats.t.ppf((1 + level) / 2, units - 1) * 3.0 / units**0.5
+    for interval in (Interval(0.0, -half, half / 2), Interval(0.0, -half / 3, half)):
+        assert spread_of(interval, units, level=level) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("besides", [0.5, 0.6, 10.0])
+def test_other_factors_that_fill_the_room_or_more_leave_no_number(besides):
+    assert units_to_decide(0.5, 1.0, POSITIVE, besides=besides) is None
+
+
+def test_other_factors_take_their_share_of_the_room_as_squares():
+    """Half-widths of 0.4 and 0.3 add to 0.5: what is left for the units is 0.3, or their spread 5 / 3 as large."""
+    assert units_to_decide(0.5, 1.0, POSITIVE, besides=0.4) == units_to_decide(0.5, 5 / 3, POSITIVE)
+
+
+@pytest.mark.parametrize("most", [34, 33, 20])
+def test_no_more_units_are_promised_than_there_may_be(most):
+    assert units_to_decide(0.5, 1.0, POSITIVE, most=most) == (34 if most >= 34 else None)
+
+
+def test_a_band_is_left_through_its_nearer_end():
+    assert units_to_decide(0.1, 0.3, BAND) == units_to_decide(-0.1, 0.3, BAND)
+    assert units_to_decide(0.1, 0.3, BAND) > units_to_decide(0.0, 0.3, BAND)
+    assert units_to_decide(0.32, 0.3, BAND) == units_to_decide(0.1, 0.3, Region(low=0.0))
+
+
+@pytest.mark.parametrize(("value", "sure"), [(0.1, 1.0), (0.0, 0.0), (-0.1, 1.0)])
+def test_without_spread_all_is_decided_but_for_what_lies_on_the_boundary(value, sure):
+    assert power(value, 0.0, POSITIVE, 2) == sure
+
+
+def test_a_ratio_is_judged_by_its_logarithm_and_a_difference_as_it_is():
+    interval, region = Interval(1.2, 1.0, 1.44), Region(low=0.9)
+    spread = spread_of(interval.map(math.log), 9)
+    for ratio, expected in (
+        (True, units_to_decide(math.log(1.2), spread, Region(low=math.log(0.9)))),
+        (False, units_to_decide(1.2, spread_of(interval, 9), region)),
+    ):
+        assert f"about {max(expected, 10)} documents" in what_would_decide(interval, 9, region, ratio=ratio)
+    assert what_would_decide(interval, 9, region) == what_would_decide(interval, 9, region, ratio=True, of="documents")
+    assert f"about {10} seeds" in what_would_decide(Interval(5.0, 4.9, 5.1), 9, region, of="seeds")
+
+
+def test_a_lower_end_of_zero_has_no_logarithm():
+    assert "how many" not in what_would_decide(Interval(1.2, 1.0, 1.44), 9, Region(low=0.0, high=1.3))
+    assert what_would_decide(Interval(1.2, 0.9, 1.6), 9, Region(high=1.3)).startswith("about")

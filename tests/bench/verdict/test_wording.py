@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.verdict.evidence import Result
-from bench.verdict.wording import failure_text, figures, number, region_of, row_line
+from bench.verdict.wording import (
+    failure_text,
+    figures,
+    number,
+    region_of,
+    row_line,
+    shortened,
+    verdict_word,
+)
 
 
 def result(value, low, high, accept_low=None, accept_high=None, **more):
@@ -88,3 +96,86 @@ def test_a_failing_instrument_did_not_qualify():
     row = result(2.0, 2.0, 2.0, None, 1.0, row="INSTRUMENT-floor", claim="INSTRUMENT", part="")
     row = replace(row, verdict="not reproduced")
     assert failure_text(row).splitlines()[0] == "INSTRUMENT-floor, of INSTRUMENT: did not qualify"
+
+
+def test_only_instruments_of_the_suite_qualify():
+    words = {("INSTRUMENT", "reproduced"): "qualified", ("VERDICTS", "not reproduced"): "did not qualify"}
+    words |= {("INSTRUMENT", "inconclusive"): "inconclusive", ("CHECKPOINT", "reproduced"): "reproduced"}
+    words |= {("LC3", "not reproduced"): "not reproduced"}
+    for (claim, verdict), word in words.items():
+        assert verdict_word(result(1.0, 1.0, 1.0, claim=claim, verdict=verdict)) == word
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((1.5, None, None), "1.5 [-∞, ∞]"),
+        ((100.0, 98.0, None), "100.0 [98.0, ∞]"),
+        ((100.0, None, 140.0), "100 [-∞, 140]"),
+        ((0.5, 0.49998, 0.50002), "0.500000 [0.499980, 0.500020]"),
+        ((0.5, 0.499999, 0.500001), "0.5 [0.5, 0.5]"),
+        ((0.0, 0.0, 1.0), "0.00 [0.00, 1.00]"),
+        ((-1.0, -1.5, -0.5), "-1.00 [-1.50, -0.50]"),
+        ((10.0, 0.0, 20.0), "10 [0, 20]"),
+    ],
+)
+def test_decimals_show_half_the_width_to_two_digits(numbers, text):
+    assert figures(result(*numbers)) == text
+
+
+@pytest.mark.parametrize(("end", "places"), [(0.996, 3), (0.9996, 4), (0.99996, 5), (0.999996, 2)])
+def test_at_most_three_decimals_more_keep_an_end_on_its_side(end, places):
+    """Half a width of 0.2 has two decimals; what five do not tell apart is told with two."""
+    text = figures(result(0.8, 0.6, end, accept_low=1.0))
+    assert text == f"{0.8:.{places}f} [{0.6:.{places}f}, {end:.{places}f}]"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (float("inf"), "∞"),
+        (float("-inf"), "-∞"),
+        (float("nan"), "nan"),
+        (0.0, "0"),
+        (999_999.5, "1e+06"),
+        (1_000_000.5, "1,000,000.5"),
+        (-1_234_567.25, "-1,234,567.2"),
+        (0.1234567, "0.123457"),
+    ],
+)
+def test_numbers_without_an_error(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "short"),
+    [("abcdef", 6, "abcdef"), ("abcdef", 5, "abcd…"), ("ab · cd", 6, "ab…"), ("abc", 1, "…"), ("abc", 0, "…")],
+)
+def test_what_is_left_out_is_told_by_an_ellipsis(text, room, short):
+    assert shortened(text, room) == short
+
+
+@pytest.mark.parametrize(("width", "said"), [(60, "no card with the memory"), (40, "no card…"), (36, "")])
+def test_a_row_that_was_not_run_says_why_in_the_place_of_numbers(width, said):
+    row = result(None, None, None, 1.0, verdict="not run", reason="no card with the memory", statistic="growth")
+    body, verdict = row_line(row, "not run", width)
+    assert verdict == "not run" and "growth" not in body and len(body + verdict) <= width
+    assert body.startswith("LC3b rtn-w4") and body.rstrip(" ·").endswith("≥ 1")
+
+
+def test_a_line_that_just_fits_is_whole():
+    row = result(0.949, 0.863, 1.044, 1.0, statistic="growth of KL")
+    whole = "LC3b rtn-w4 · growth of KL 0.949 [0.863, 1.044] · ≥ 1 · inconclusive"
+    assert "".join(row_line(row, "inconclusive", len(whole))) == whole
+    assert "".join(row_line(row, "inconclusive", len(whole) - 1)) != whole
+    reason = replace(row, value=None, low=None, high=None, reason="no card")
+    whole = "LC3b rtn-w4 · no card · ≥ 1 · not run"
+    assert "".join(row_line(reason, "not run", len(whole))) == whole
+
+
+def test_a_failure_tells_reasons_effort_and_what_it_was_measured_on():
+    row = result(0.6, 0.5, 0.7, 1.0, verdict="not reproduced", statistic="growth", because="it must")
+    row = replace(row, scale="gpu", effort="normal", model="SmolLM2", text="articles", documents=3)
+    lines = failure_text(row).splitlines()
+    assert "  accepted  ≥ 1: it must" in lines
+    assert "  on        gpu scale, effort normal, SmolLM2, articles, 3 documents" in lines

@@ -65,3 +65,22 @@ def test_an_ensemble_of_one_is_the_teacher():
 def test_an_ensemble_gives_the_mean_of_probabilities():
     logits = drawn(4, 5, 3)
     torch.testing.assert_close(ensemble_logits(logits).softmax(-1), functional.softmax(logits, -1).mean(0))
+
+
+@pytest.mark.parametrize("student", [0, 1, 5])
+def test_a_student_has_two_layers_at_least_and_a_divisor_of_the_teachers(student):
+    with pytest.raises(ValueError, match=f"{student} layers cannot learn every k-th of 12"):
+        patient_layers(student, 12)
+    assert patient_layers(2, 2) == [1]
+
+
+def test_an_ensembles_logits_are_log_probabilities():
+    logits = drawn(4, 5, 3)
+    torch.testing.assert_close(ensemble_logits(logits).exp().sum(-1), torch.ones(5))
+    torch.testing.assert_close(ensemble_logits(logits + drawn(4, 5, 1, seed=2)), ensemble_logits(logits))
+
+
+def test_patient_loss_is_the_mean_over_texts_and_layers():
+    student = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+    teacher = torch.tensor([[[0.0, 1.0], [0.0, 9.0]]])
+    assert patient_loss(student, teacher).item() == pytest.approx(1.0)

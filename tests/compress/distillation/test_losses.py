@@ -95,3 +95,48 @@ def test_no_gradient_reaches_the_teacher():
     inputs = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
     soft_target_loss(student(inputs), teacher(inputs), 2.0).backward()
     assert student.weight.grad is not None and teacher.weight.grad is None
+
+
+def test_defaults_are_temperature_one_and_all_tokens():
+    student, teacher = torch.randn(2, 3, 4, 7, generator=torch.Generator().manual_seed(0)).unbind(0)
+    for loss in (soft_target_loss, soft_cross_entropy, reverse_kl):
+        torch.testing.assert_close(loss(student, teacher), loss(student, teacher, 1.0, torch.ones(3, 4)))
+        assert not torch.isclose(loss(student, teacher), loss(student, teacher, 2.0))
+
+
+def test_the_three_losses_weigh_five_two_and_one_eighths():
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 3, 4, 7, generator=generator).unbind(0)
+    ours, theirs = torch.randn(2, 3, 4, 5, generator=generator).unbind(0)
+    hard = torch.tensor(2.0)
+    expected = (5 * soft_target_loss(student, teacher, 2.0) + 2 * hard + hidden_direction_loss(ours, theirs)) / 8
+    torch.testing.assert_close(triple_loss(hard, (student, teacher), (ours, theirs)), expected)
+
+
+def test_directions_are_compared_token_by_token():
+    student = torch.tensor([[[3.0, 0.0], [0.0, 2.0]]])
+    teacher = torch.tensor([[[1.0, 0.0], [5.0, 0.0]]])
+    assert hidden_direction_loss(student, teacher).item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("widths", "matrix"), [((5, 5), False), ((5, 8), True)])
+def test_states_of_one_width_pass_as_they_are(widths, matrix):
+    loss = HiddenStateLoss(*widths)
+    assert [parameter.shape for parameter in loss.parameters()] == ([(8, 5)] if matrix else [])
+    student, teacher = torch.ones(2, 5), torch.zeros(2, widths[1], requires_grad=True)
+    found = loss(student, teacher)
+    expected = loss.projection(student).square().mean()
+    torch.testing.assert_close(found, expected)
+    assert matrix or found.item() == 1
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_all_of_one_loss_may_be_asked(alpha):
+    assert mixed_loss(torch.tensor(2.0), torch.tensor(8.0), alpha).item() == (2 if alpha else 8)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("loss", [soft_target_loss, soft_cross_entropy, reverse_kl])
+def test_temperatures_lie_above_zero(loss, temperature):
+    with pytest.raises(ValueError, match="must be above 0"):
+        loss(torch.ones(2, 3), torch.ones(2, 3), temperature)

@@ -1,5 +1,8 @@
 """Unstructured pruning of the same matrices and as many weights as structured pruning takes."""
 
+from dataclasses import FrozenInstanceError
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,3 +59,31 @@ def test_the_scores_are_wandas(tiny, tokens):
         gone = made[name].weight == 0
         expected = smallest_of_rows(wanda_scores(layer.weight.detach(), statistics[name].mean), int(gone.sum()))
         assert torch.equal(gone, expected), name
+
+
+def test_layers_that_structured_pruning_leaves_alone_stay_dense(tiny, tokens):
+    block = find_blocks(tiny)[0]
+    layers = linear_layers(block)
+    with measuring(layers, SquaredInputs) as statistics, torch.no_grad():
+        block_inputs(run(tiny), block, [tokens])[0].through(block)
+    made = UnstructuredCounterpart(StructuredPruning(0.3)).compress_block(layers, statistics)
+    dense = {name for name, layer in layers.items() if torch.equal(made[name].weight, layer.weight)}
+    assert dense and dense < set(layers)
+    for name in dense:
+        assert made[name].storage.value_bits == layers[name].weight.numel() * 32 and made[name].storage.mask_bits == 0
+    for name in set(layers) - dense:
+        assert made[name].storage.mask_bits == layers[name].weight.numel()
+
+
+def test_a_whole_number_of_every_row_takes_no_row_apart():
+    scores = torch.tensor([[1.0, 2.0, 3.0], [6.0, 5.0, 4.0]])
+    assert smallest_of_rows(scores, 2).int().tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert not smallest_of_rows(scores, 0).any() and smallest_of_rows(scores, 6).all()
+    assert smallest_of_rows(scores, 1).int().tolist() == [[1, 0, 0], [0, 0, 0]]
+
+
+def test_names_and_settings():
+    method = UnstructuredCounterpart(StructuredPruning(0.3))
+    assert str(method) == "wanda-for-structured-0.3"
+    with pytest.raises(FrozenInstanceError):
+        method.structured = None

@@ -1,9 +1,18 @@
 """The factor of the inverse Hessian: what it is, in which precision, and what is no Hessian."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 
-from compress.pruning.factor import MOST_RESIDUAL, Hessian, factor_residual, inverse_factor, inverse_of_upper
+from compress.pruning.factor import (
+    MOST_RESIDUAL,
+    Hessian,
+    damping_note,
+    factor_residual,
+    inverse_factor,
+    inverse_of_upper,
+)
 from tests.layers import correlated
 
 
@@ -106,3 +115,69 @@ def test_an_inverse_by_halves_is_the_inverse(size):
 def test_more_damping_is_taken_in_float64_where_less_is_not_enough():
     factor = inverse_factor(torch.ones(4, 4, dtype=torch.float64), 0.0, torch.float32)
     assert factor.damping > 0 and factor.upper.dtype == torch.float64
+
+
+@pytest.mark.parametrize(("least", "taken"), [(3e-3, 1e-2), (0.3, 1.0), (5e-8, 1e-7)])
+def test_damping_is_raised_tenfold_until_it_is_enough(least, taken):
+    """From 1e-8 where none was asked, for a matrix whose lowest eigenvalue is known."""
+    gram = torch.diag(torch.ones(4, dtype=torch.float64))
+    gram[0, 1] = gram[1, 0] = 1 + least
+    assert inverse_factor(gram, 0.0).damping == pytest.approx(taken)
+    assert inverse_factor(gram, taken).damping == taken
+    assert inverse_factor(gram, 0.2 * least).damping == pytest.approx(2 * least)
+
+
+def test_damping_stops_at_the_mean_diagonal():
+    gram = torch.eye(4, dtype=torch.float64)
+    gram[0, 1] = gram[1, 0] = 1.5
+    assert inverse_factor(gram, 0.3).damping == 1.0
+    assert inverse_factor(gram, 5.0).damping == 5.0, "what is asked is taken, however much"
+    gram[0, 1] = gram[1, 0] = 2.5
+    with pytest.raises(ValueError, match="even with damping 1;"):
+        inverse_factor(gram, 0.3)
+
+
+def test_dead_inputs_are_those_without_any_square():
+    gram = correlated(1, 6, 0)[1]
+    gram[2] = gram[:, 2] = 0
+    for dtype in (torch.float32, torch.float64):
+        factor = inverse_factor(gram, 0.01, dtype)
+        assert factor.dead.tolist() == [False, False, True, False, False, False]
+        assert factor.upper[2, 2].item() == pytest.approx(1.01**-0.5) and factor.damping == 0.01
+    alive = [0, 1, 3, 4, 5]
+    mean = gram.diagonal().mean()
+    hessian = gram[alive][:, alive] / mean + 0.01 * torch.eye(5, dtype=torch.float64)
+    expected = torch.linalg.cholesky(torch.linalg.inv(hessian), upper=True)
+    torch.testing.assert_close(inverse_factor(gram, 0.01).upper[alive][:, alive], expected)
+
+
+def test_a_matrix_of_zeros_has_the_mean_one():
+    hessian = Hessian.of(torch.zeros(3, 3))
+    assert hessian.mean == 1 and hessian.dead.all() and hessian.added(0.5).tolist() == [1.5] * 3
+    with pytest.raises(FrozenInstanceError):
+        hessian.mean = 2.0
+
+
+def test_the_residual_of_a_wrong_factor_is_what_is_wrong_with_it():
+    """A factor twice too large leaves 4 - 1 on the diagonal, and nothing else."""
+    hessian = Hessian.of(correlated(1, 30, 0)[1])
+    upper, failed = hessian.factored(0.01, torch.float64)
+    assert not failed and factor_residual(upper, hessian, 0.01) < 1e-10
+    assert factor_residual(2 * upper, hessian, 0.01) == pytest.approx(3)
+    assert 2**-15 < MOST_RESIDUAL < 2**-13
+
+
+def test_probes_see_entries_of_either_sign():
+    """Off the diagonal a residual of one sign would cancel or add up, were all probes alike."""
+    size = 200
+    identity = Hessian.of(torch.eye(size, dtype=torch.float64))
+    upper = torch.eye(size, dtype=torch.float64)
+    upper[:, 1:] += 0.01 * torch.eye(size, dtype=torch.float64)[:, :-1]
+    residual = upper.T @ upper - torch.eye(size, dtype=torch.float64)
+    exact = float(torch.linalg.norm(residual)) / size**0.5
+    assert factor_residual(upper, identity, 0.0) == pytest.approx(exact, rel=0.15)
+
+
+def test_a_damping_that_was_enough_needs_no_note():
+    assert damping_note(0.01, 0.01) == ""
+    assert damping_note(0.01, 0.1) == "damping raised from 0.01 to 0.1"

@@ -1,18 +1,23 @@
 """The first position's values left dense: only they change."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
+from torch import nn
 
 from compress.calibrate import linear_layers
+from compress.pruning.magnitude import ComparisonGroup, MagnitudePruning
 from compress.quantization.first_values import FirstValueDense, FirstValuesDense
 from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup
 from compress.quantization.rounding import RoundToNearest
+from compress.statistics import GramMatrix, gram_matrix
 from compress.swap import compressed
 from models.load import find_blocks, use_linear_layers
 from tests.tiny_models import run, tiny_gpt2, tiny_llama
 
-ROUNDING = RoundToNearest(2, PerGroup(8))
+ROUNDING, ROUNDING_OF_FOUR = RoundToNearest(2, PerGroup(8)), RoundToNearest(2, PerGroup(4))
 
 
 def test_only_the_first_token_is_the_dense_layers():
@@ -57,3 +62,30 @@ def test_a_model_whose_values_have_no_layer_of_their_own_is_refused():
         compressed(FirstValuesDense(ROUNDING), find_blocks(model)),
     ):
         pass
+
+
+def test_it_takes_after_its_method_in_all_but_being_kept():
+    plain = FirstValuesDense(ROUNDING)
+    calibrating = FirstValuesDense(GPTQ(3, true_sequential=True, first_token_weight=5.0))
+    assert (plain.statistic, plain.measures(), plain.true_sequential, plain.resumable) == (None, None, False, False)
+    assert calibrating.statistic is GramMatrix and calibrating.measures() is gram_matrix(5.0)
+    assert calibrating.true_sequential and not calibrating.resumable
+    assert str(plain) == f"{ROUNDING}-first-values-dense"
+    with pytest.raises(FrozenInstanceError):
+        plain.method = None
+
+
+def test_a_comparison_over_the_model_is_patched_too():
+    layers = {"0.v_proj": nn.Linear(4, 4), "0.q_proj": nn.Linear(4, 4)}
+    method = FirstValuesDense(MagnitudePruning(0.5, ComparisonGroup.MODEL))
+    whole = method.across(layers)
+    assert isinstance(whole, FirstValuesDense) and whole != method
+    made = whole.method.across(layers)
+    assert sum(int((made(layer, name=name).weight == 0).sum()) for name, layer in layers.items()) == 16
+
+
+def test_every_later_token_and_every_sequence_is_the_compressed_layers():
+    layer = nn.Linear(4, 3)
+    patched = FirstValueDense(ROUNDING_OF_FOUR(layer), layer)
+    inputs = torch.randn(3, 1, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(patched(inputs), layer(inputs)), "one token is the first"

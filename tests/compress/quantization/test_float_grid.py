@@ -1,12 +1,14 @@
 """Float grids of four and eight bits."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from compress.quantization.float_grid import FP4, FP8_E4M3, FloatActivations, FloatRounding
+from compress.quantization.float_grid import FP4, FP8_E4M3, FloatActivations, FloatFormat, FloatRounding
 from compress.quantization.grouping import PerGroup, PerRow
 from compress.quantization.rounding import RoundToNearest
 
@@ -67,3 +69,22 @@ def test_inputs_are_rounded_once():
     with pytest.raises(ValueError, match="rtn-w4a8-row rounds inputs by itself"):
         FloatActivations(RoundToNearest(4, PerRow(), activation_bits=8), FP8_E4M3)
     assert str(FloatActivations(FloatRounding(FP4, PerRow()), FP8_E4M3)) == "fp4-row-a-fp8-e4m3"
+
+
+def test_formats_and_methods_are_values():
+    assert FP4 == FloatFormat("fp4", 2, 1, 6.0) and FloatRounding(FP4) == FloatRounding(FP4, PerGroup(128))
+    assert (FP4.lowest_exponent, FP8_E4M3.lowest_exponent) == (0, -6)
+    assert [str(FP8_E4M3), str(FloatRounding(FP4))] == ["fp8-e4m3", "fp4-g128"]
+    for value, name in (
+        (FP4, "name"),
+        (FloatRounding(FP4), "format"),
+        (FloatActivations(FloatRounding(FP4), FP4), "format"),
+    ):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, None)
+
+
+def test_storage_counts_codes_and_one_scale_a_group():
+    storage = FloatRounding(FP8_E4M3, PerGroup(8))(nn.Linear(19, 4)).storage
+    assert (storage.weights, storage.value_bits, storage.scale_bits) == (76, 76 * 8, 12 * 32)
+    assert (storage.zero_point_bits, storage.mask_bits, storage.held_bits) == (0, 0, 76 * 32)

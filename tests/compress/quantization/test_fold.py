@@ -6,7 +6,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from compress.calibrate import block_inputs, linear_layers
-from compress.layers import SimulatedLinear, changing_inputs, grids_of
+from compress.layers import SimulatedLinear, WeightGrid, changing_inputs, grids_of
 from compress.quantization.awq import AWQ
 from compress.quantization.fold import fold_scales, producers
 from compress.quantization.grouping import PerGroup
@@ -106,3 +106,53 @@ def test_scales_that_differ_are_refused():
     block["k"] = nn.Linear(4, 4)
     with pytest.raises(ValueError, match="different scales"):
         fold_scales(Compression(), [block], {"q": "norm", "k": "norm"})
+
+
+def folded(*, bias, grid):
+    """A producer of four outputs with a reader that has a scale, folded."""
+    scale = torch.tensor([1.0, 2.0, 4.0, 8.0])
+    weight = torch.arange(1.0, 13).view(4, 3)
+    own = WeightGrid(4, 3, False, torch.ones(4, 1), torch.zeros(4, 1)) if grid else None
+    producer = SimulatedLinear(weight, torch.ones(4) if bias else None, storage=dense_storage(weight), grid=own)
+    reader = SimulatedLinear(torch.eye(4), None, storage=dense_storage(torch.eye(4)), input_scale=scale)
+    block, outcome = nn.ModuleDict({"up": producer, "down": reader}), Compression()
+    inputs = torch.ones(2, 3)
+    before = reader(producer(inputs))
+    count = fold_scales(outcome, [block], {"down": "up"})
+    return block, outcome, count, before, inputs, scale
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("grid", [False, True])
+def test_a_scale_moves_into_weight_bias_and_grid_of_what_comes_before(bias, grid):
+    block, outcome, count, before, inputs, scale = folded(bias=bias, grid=grid)
+    producer = block["up"]
+    assert count == 1 and block["down"].input_scale is None
+    torch.testing.assert_close(block["down"](producer(inputs)), before)
+    torch.testing.assert_close(producer.weight, torch.arange(1.0, 13).view(4, 3) / scale[:, None])
+    assert (producer.bias is None) == (not bias) and (producer.grid is None) == (not grid)
+    if bias:
+        torch.testing.assert_close(producer.bias, 1 / scale)
+    if grid:
+        torch.testing.assert_close(producer.grid.scales, 1 / scale[:, None])
+    outcome.undo()
+    assert torch.equal(block["down"].input_scale, scale) and torch.equal(block["down"](producer(inputs)), before)
+    assert producer.weight[0, 0] == 1 and (not grid or (producer.grid.scales == 1).all())
+
+
+def test_layers_without_scales_leave_what_comes_before_as_it_is():
+    block = nn.ModuleDict({"norm": nn.LayerNorm(4), "q": nn.Linear(4, 4), "k": nn.Linear(4, 4)})
+    weight = block["norm"].weight
+    assert fold_scales(Compression(), [block, block], {"q": "norm", "k": "norm"}) == 0
+    assert block["norm"].weight is weight
+
+
+def test_every_blocks_layers_are_counted():
+    def reader():
+        return SimulatedLinear(
+            torch.eye(4), None, storage=dense_storage(torch.eye(4)), input_scale=torch.full((4,), 2.0)
+        )
+
+    blocks = [nn.ModuleDict({"norm": nn.LayerNorm(4), "q": reader(), "k": reader()}) for _ in range(3)]
+    assert fold_scales(Compression(), blocks, {"q": "norm", "k": "norm"}) == 6
+    assert all((block["norm"].weight == 0.5).all() and block["q"].input_scale is None for block in blocks)

@@ -5,47 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from compress.grid import fake_quantize
 from compress.quantization.column_rounding import Ranges
-from compress.quantization.gptq import GPTQ, gptq
+from compress.quantization.gptq import GPTQ, _blocks, gptq
 from compress.quantization.grouping import PerGroup, PerRow
-from compress.quantization.rounding import RoundToNearest
-from compress.statistics import GramMatrix
-from tests.layers import correlated, measured, waits
-
-
-def grid_of(members, bits):
-    """Scale and zero point of one row, in numpy."""
-    low, high = min(members.min(), 0.0), max(members.max(), 0.0)
-    scale = max((high - low) / (2**bits - 1), np.finfo(np.float64).tiny)
-    return scale, np.round(-low / scale)
-
-
-def oracle_gptq(weight, gram, bits, size, order, damping=0.01, static=False):
-    """Column by column, every later column updated at once (Frantar et al. 2023, eq. 2 and 3)."""
-    original, w = weight.numpy().copy(), weight.numpy()[:, order].copy()
-    hessian = gram.numpy()[np.ix_(order, order)].copy()
-    hessian += damping * np.mean(np.diag(hessian)) * np.eye(len(hessian))
-    inverse = np.linalg.inv(hessian)
-    rounded = np.zeros_like(w)
-    grids = {}
-    for i in range(w.shape[1]):
-        group = (order[i] if static else i) // size
-        for row in range(w.shape[0]):
-            if (group, row) not in grids:
-                source = original if static else w
-                grids[group, row] = grid_of(source[row, group * size : (group + 1) * size], bits)
-            scale, zero = grids[group, row]
-            rounded[row, i] = (np.clip(np.round(w[row, i] / scale) + zero, 0, 2**bits - 1) - zero) * scale
-        error = (w[:, i] - rounded[:, i]) / inverse[i, i]
-        w[:, i:] -= np.outer(error, inverse[i, i:])
-        # Eliminate column i from the inverse: what is left is the inverse for the columns that remain.
-        inverse -= np.outer(inverse[:, i], inverse[i]) / inverse[i, i]
-    result = np.zeros_like(rounded)
-    result[:, order] = rounded
-    return result
+from tests.layers import correlated, waits
+from tests.oracles import gptq_by_columns
 
 
 @pytest.mark.parametrize("grouping", [PerRow(), PerGroup(8), PerGroup(5), PerGroup(100)])
@@ -59,7 +25,7 @@ def test_gptq_is_its_definition(grouping, activation_order, ranges):
     )
     order = gram.diagonal().argsort(descending=True, stable=True).numpy() if activation_order else np.arange(24)
     size = 24 if isinstance(grouping, PerRow) else grouping.size
-    expected = oracle_gptq(weight, gram, 3, size, order, static=ranges == "static")
+    expected = gptq_by_columns(weight, gram, 3, size, order, static=ranges == "static")
     np.testing.assert_allclose(quantized.weight.numpy(), expected, atol=1e-9)
     rebuilt = (quantized.codes - quantized.zero_points[:, quantized.groups]) * quantized.scales[:, quantized.groups]
     torch.testing.assert_close(rebuilt, quantized.weight)
@@ -89,7 +55,7 @@ def test_a_group_of_zeros_takes_in_what_others_lost(magnitude):
     weight[:, 8:] = 0
     weight = (weight * magnitude).float()
     quantized = gptq(weight, gram, bits=3, grouping=PerGroup(8), ranges=Ranges.STATIC)
-    expected = oracle_gptq(weight.double()[:, :8], gram[:8, :8], 3, 8, np.arange(8), static=True)
+    expected = gptq_by_columns(weight.double()[:, :8], gram[:8, :8], 3, 8, np.arange(8), static=True)
     assert (
         quantized.weight.isfinite().all()
         and (quantized.weight[:, 8:].abs() <= 8 * torch.finfo(torch.float32).tiny).all()
@@ -138,22 +104,6 @@ def test_dead_inputs_and_rank_deficiency():
     assert quantized.damping >= 1e-14
 
 
-def test_a_damping_that_had_to_be_raised_is_on_record():
-    layer = nn.Linear(4, 3)
-    statistic = GramMatrix(layer)
-    statistic.add(torch.ones(1, 4))
-    assert "damping raised from 0 to" in GPTQ(4, PerRow(), damping=0.0)(layer, statistic).note
-    assert GPTQ(4, PerRow())(layer, statistic).note == ""
-
-
-def test_gptq_stores_what_rounding_does():
-    layer = nn.Linear(24, 6)
-    statistic = measured(layer, torch.randn(50, 24, generator=torch.Generator().manual_seed(0)), GramMatrix)
-    rounded = RoundToNearest(3, PerGroup(8))(layer, None)
-    assert GPTQ(3, PerGroup(8))(layer, statistic).storage.total_bits == rounded.storage.total_bits
-    assert str(GPTQ(4, activation_order=True, ranges=Ranges.STATIC)) == "gptq-w4-g128-actorder-static"
-
-
 @pytest.mark.parametrize("grouping", [PerRow(), PerGroup(32), PerGroup(20)], ids=str)
 @pytest.mark.parametrize("ranges", Ranges)
 @pytest.mark.parametrize("activation_order", [False, True])
@@ -181,3 +131,48 @@ def test_a_factor_in_float32_gives_the_codes_of_one_in_float64():
 def test_a_hessian_that_float32_cannot_factor_is_on_record():
     weight, gram, _ = correlated(4, 64, 6, tokens=5)
     assert gptq(weight.float(), gram, bits=4, grouping=PerRow(), damping=1e-7).precision == torch.float64
+
+
+@pytest.mark.parametrize("size", [24, 48, 40, 64])
+@pytest.mark.parametrize("ranges", [Ranges.FRESH, Ranges.STATIC])
+def test_groups_that_are_no_multiple_of_the_inner_block_are_the_definition(size, ranges):
+    """A fresh range looks ahead to its whole group, which must not lie across an inner block of 32."""
+    weight, gram, _ = correlated(3, 150, 9, tokens=400)
+    quantized = gptq(weight, gram, bits=3, grouping=PerGroup(size), ranges=ranges)
+    expected = gptq_by_columns(weight, gram, 3, size, np.arange(150), static=ranges is Ranges.STATIC)
+    np.testing.assert_allclose(quantized.weight.numpy(), expected, atol=1e-8)
+    assert quantized.scales.shape == quantized.zero_points.shape == (3, -(-150 // size))
+
+
+@pytest.mark.parametrize(
+    ("size", "ranges", "lengths"),
+    [
+        (24, Ranges.FRESH, (120, 24)),
+        (48, Ranges.FRESH, (96, 48)),
+        (64, Ranges.FRESH, (128, 32)),
+        (200, Ranges.FRESH, (200, 200)),
+        (24, Ranges.STATIC, (120, 32)),
+        (24, Ranges.REFERENCE, (128, 32)),
+        (500, Ranges.FRESH, (128, 32)),
+        (500, Ranges.STATIC, (128, 32)),
+    ],
+)
+def test_blocks_hold_whole_groups_where_ranges_are_taken_on_the_way(size, ranges, lengths):
+    """Inner blocks as well, where a range is fresh; one group a row, or ranges from before, bind nothing."""
+    assert _blocks(128, size, 500, ranges) == lengths
+
+
+def test_settings_that_are_not_given_are_those_of_the_paper():
+    weight, gram, _ = correlated(4, 40, 2)
+    explicit = {"symmetric": False, "damping": 0.01, "activation_order": False, "ranges": Ranges.FRESH, "block": 128}
+    whole, plain = (gptq(weight, gram, bits=3, grouping=PerGroup(16), **more) for more in (explicit, {}))
+    assert torch.equal(plain.codes, whole.codes) and torch.equal(plain.scales, whole.scales)
+    assert GPTQ(4) == GPTQ(4, PerGroup(128), False, 0.01, False, Ranges.FRESH, None, False, 1.0)
+
+
+def test_a_dead_inputs_weight_counts_for_no_range():
+    weight, gram, _ = correlated(4, 12, seed=6)
+    gram[3] = gram[:, 3] = 0
+    weight[:, 3] = 1e6
+    quantized = gptq(weight, gram, bits=4, grouping=PerRow())
+    assert (quantized.weight[:, 3] == 0).all() and quantized.scales.max() < 1

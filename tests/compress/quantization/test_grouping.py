@@ -1,5 +1,7 @@
 """Cutting a weight into groups and joining them again."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 import torch
@@ -43,3 +45,22 @@ def test_a_ragged_last_group_has_its_own_grid():
     assert grouping.lengths(5) == [3, 2]
     rounded = grouping.join(fake_quantize(grouping.cut(weight), 4, symmetric=True), 5)
     torch.testing.assert_close(rounded, weight, rtol=2 * EPS, atol=0)
+
+
+def test_groups_of_a_weight_that_is_not_square():
+    weight = torch.arange(21.0).view(3, 7)
+    assert PerTensor().cut(weight).shape == (1, 1, 21) and PerRow().cut(weight).shape == (3, 1, 7)
+    cut = PerGroup(3).cut(weight)
+    assert cut.shape == (3, 3, 3) and cut[1].tolist() == [[7, 8, 9], [10, 11, 12], [13, 0, 0]]
+    assert PerGroup(7).cut(weight).shape == (3, 1, 7) and PerGroup(7).lengths(7) == [7]
+
+
+def test_groupings_are_values_with_names():
+    assert [str(PerTensor()), str(PerRow()), str(PerGroup(24))] == ["tensor", "row", "g24"]
+    assert (PerTensor(), PerRow(), PerGroup(8)) == (PerTensor(), PerRow(), PerGroup(8)) and PerGroup(8) != PerGroup(9)
+    assert len({PerTensor(), PerTensor(), PerRow(), PerRow(), PerGroup(1), PerGroup(1)}) == 3
+    with pytest.raises(FrozenInstanceError):
+        PerGroup(8).size = 9
+    for size in (0, -1):
+        with pytest.raises(ValueError, match="at least 1"):
+            PerGroup(size)

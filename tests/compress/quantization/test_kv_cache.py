@@ -1,5 +1,7 @@
 """Quantization of the cache: what a token's keys and values become, and that nothing else changes."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 
@@ -54,3 +56,23 @@ def test_groups_that_do_not_divide_a_head_are_refused():
 
 def test_names_tell_formats_apart():
     assert [str(CacheQuantization(bits, group)) for bits, group in ((4, None), (2, 32))] == ["kv4-token", "kv2-g32"]
+
+
+def test_groups_of_a_whole_head_and_of_one_feature_are_allowed():
+    keys = states()
+    torch.testing.assert_close(CacheQuantization(4, 1).rounded(keys), keys)
+    expected = fake_quantize(keys, 4)
+    torch.testing.assert_close(CacheQuantization(4, 8).rounded(keys), expected, rtol=0, atol=0)
+
+
+def test_a_narrow_dtype_stays_and_is_rounded_in_float32():
+    keys = states().half()
+    rounded = CacheQuantization(3).rounded(keys)
+    assert rounded.dtype == torch.float16 and rounded.shape == keys.shape
+    torch.testing.assert_close(rounded, CacheQuantization(3).rounded(keys.float()).half(), rtol=0, atol=0)
+
+
+def test_formats_are_values():
+    assert CacheQuantization(4) == CacheQuantization(4, None) and hash(CacheQuantization(4, 2))
+    with pytest.raises(FrozenInstanceError):
+        CacheQuantization(4).bits = 3

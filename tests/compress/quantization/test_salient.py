@@ -1,5 +1,7 @@
 """Mixed precision by activations against its definition, column by column."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 from torch import nn
@@ -62,3 +64,18 @@ def test_salient_columns_help_where_inputs_are_unlike():
 def test_a_fraction_of_all_is_refused():
     with pytest.raises(ValueError, match="salient inputs is 1"):
         SalientChannels(3, fraction=1.0)
+
+
+def test_names_and_settings():
+    assert str(SalientChannels(3)) == "salient-w3-g128-0.01"
+    assert SalientChannels(3) == SalientChannels(3, PerGroup(128), 0.01)
+    with pytest.raises(ValueError, match="bits is 1"):
+        SalientChannels(1)
+    with pytest.raises(FrozenInstanceError):
+        SalientChannels(3).bits = 4
+
+
+def test_a_layer_holds_its_weights_in_full():
+    layer, inputs = layer_and_inputs()
+    storage = SalientChannels(3, PerGroup(8), 0.1)(layer, measured(layer, inputs, Magnitudes)).storage
+    assert (storage.weights, storage.held_bits) == (120, 120 * 32)

@@ -6,8 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress.factorisation.kronecker.linear import Contraction, KroneckerLinear, kronecker_linear
-from compress.factorisation.kronecker.sums import fold_scalars, materialise
+from compress.factorisation.kronecker.linear import (
+    ELEMENT_COST,
+    Contraction,
+    KroneckerLinear,
+    _moved,
+    choose,
+    kronecker_linear,
+    operations,
+)
+from compress.factorisation.kronecker.sums import FactorShapes, fold_scalars, materialise
 from tests.layers import random
 from tests.oracles import kron_sum
 
@@ -86,3 +94,98 @@ def test_factors_drawn_anew_depend_on_the_generator_alone():
     assert torch.equal(layers[0].first, layers[1].first)
     layers[0].redraw(torch.Generator().manual_seed(8))
     assert not torch.equal(layers[0].first, layers[1].first)
+
+
+def counted(shapes, terms, tokens, order):
+    """Multiply-adds of a pass and elements that are moved between its products, from the shapes of its matrices."""
+    (m, n), (p, q) = shapes.first, shapes.second
+    if order is Contraction.FIRST:
+        products = [(tokens * q, n, terms * m), (tokens * m, q * terms, p)]
+        moved = 2 * tokens * q * terms * m + (tokens * n * q if q > 1 else 0)
+    elif order is Contraction.SECOND:
+        products = [(tokens * n, q, terms * p), (tokens * p, terms * n, m)]
+        moved = 2 * tokens * n * terms * p + (tokens * m * p if p > 1 else 0)
+    else:
+        products = [(m * n, terms, p * q), (tokens, n * q, m * p)]
+        moved = 2 * m * n * p * q
+    return 2 * sum(a * b * c for a, b, c in products), moved
+
+
+@given(sides, sides, sides, sides, st.integers(1, 4), st.integers(1, 100), st.sampled_from(Contraction))
+def test_operations_are_those_of_the_products(m, n, p, q, k, tokens, order):
+    shapes = FactorShapes((m, n), (p, q))
+    products, moved = counted(shapes, k, tokens, order)
+    assert operations(shapes, k, tokens, order) == products
+    assert _moved(shapes, k, tokens, order) == moved
+
+
+@given(sides, sides, sides, sides, st.integers(1, 4), st.sampled_from([1, 7, 100, 4096]))
+def test_the_order_that_is_chosen_costs_least(m, n, p, q, k, tokens):
+    shapes = FactorShapes((8 * m, 8 * n), (p, q))
+    costs = {}
+    for order in Contraction:
+        products, moved = counted(shapes, k, tokens, order)
+        costs[order] = products + ELEMENT_COST * moved
+    assert costs[choose(shapes, k, tokens)] == min(costs.values())
+
+
+def test_a_layers_operations_are_those_of_the_order_that_it_takes():
+    layer = KroneckerLinear(random(2, 6, 4), random(2, 2, 3), None)
+    for tokens in (1, 1000):
+        order = choose(layer.shapes, 2, tokens)
+        assert layer.operations(tokens) == operations(layer.shapes, 2, tokens, order)
+
+
+@pytest.mark.parametrize("scalars", [None, 2])
+@pytest.mark.parametrize(("rows", "columns"), [(None, None), (12, None), (None, 15), (12, 15)])
+def test_storage_counts_factors_scalars_and_the_bits_of_each_order(scalars, rows, columns):
+    layer = KroneckerLinear(
+        random(2, 6, 5).float(),
+        random(2, 2, 3).float(),
+        None,
+        scalars=None if scalars is None else torch.ones(scalars),
+        rows=None if rows is None else torch.randperm(rows, generator=torch.Generator().manual_seed(0)),
+        columns=None if columns is None else torch.randperm(columns, generator=torch.Generator().manual_seed(1)),
+    )
+    values = 2 * (30 + 6) + (scalars or 0)
+    assert layer.storage.weights == 12 * 15
+    assert layer.storage.value_bits == values * 32
+    assert layer.storage.mask_bits == (rows or 0) * 4 + (columns or 0) * 4
+    assert layer.storage.held_bits == values * 32 + ((rows or 0) + (columns or 0)) * 64
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_layer_with_scalars_orders_and_bias_is_the_dense_one(biased, moved):
+    rows, columns = (torch.randperm(n, generator=torch.Generator().manual_seed(n)) for n in (12, 15))
+    layer = KroneckerLinear(
+        random(2, 6, 5),
+        random(2, 2, 3, seed=1),
+        random(12, seed=2) if biased else None,
+        scalars=random(2, seed=3),
+        rows=rows if moved else None,
+        columns=columns if moved else None,
+    )
+    whole = kron_sum(layer.scalars[:, None, None] * layer.first, layer.second)
+    weight = torch.from_numpy(whole)
+    weight = weight[rows][:, columns] if moved else weight
+    torch.testing.assert_close(layer.weight(), weight, rtol=0, atol=1e-12)
+    inputs = random(4, 3, 15, seed=4)
+    expected = inputs @ weight.T + (layer.bias if biased else 0)
+    torch.testing.assert_close(layer(inputs), expected, rtol=0, atol=1e-12)
+    dense = layer.dense()
+    torch.testing.assert_close(dense(inputs), expected, rtol=0, atol=1e-12)
+    assert (dense.bias is None) == (not biased) and layer.sparsity() == 0
+    assert ("scalars" in repr(layer)) and "2 x (6, 5) ⊗ (2, 3)" in repr(layer)
+
+
+def test_the_share_of_zeros_is_that_of_the_whole_weight():
+    first = random(1, 4, 4)
+    first[:, :1] = 0
+    assert KroneckerLinear(first, random(1, 2, 2, seed=1), None).sparsity() == 0.25
+
+
+@pytest.mark.parametrize(("first", "second"), [((2, 6, 4), (3, 2, 3)), ((2, 6, 4), (2, 3)), ((6, 4), (2, 2, 3))])
+def test_factors_of_other_numbers_are_refused(first, second):
+    with pytest.raises(ValueError, match="both must be"):
+        KroneckerLinear(random(*first), random(*second), None)

@@ -1,13 +1,21 @@
 """Factorised layers in live models: which layers change, and the fit to calibration inputs."""
 
 import math
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from compress.factorisation.kronecker.method import KroneckerFactorisation, KroneckerFitToInputs, Start
+from compress.factorisation.kronecker.fit import fit_to_inputs
+from compress.factorisation.kronecker.method import (
+    KroneckerFactorisation,
+    KroneckerFitToInputs,
+    Start,
+    trained_scalars,
+)
+from compress.factorisation.kronecker.sums import materialise, pruned_factors, van_loan
 from compress.statistics import GramMatrix
 from compress.swap import apply, compressed
 from models.gpt2 import save_as_gpt2, unique_parameters
@@ -137,3 +145,89 @@ def test_scalars_start_above_zero(scalar):
 def test_scalars_of_other_starts_have_other_names():
     names = {str(KroneckerFactorisation((2, 1), scalars=True, scalar=s)) for s in (1.0, 2.0, 4.0)}
     assert len(names) == 3
+
+
+@pytest.mark.parametrize("settings", [{"second": (0, 1)}, {"second": (2, 0)}, {"second": (2, 1), "terms": 0}])
+def test_factors_and_terms_are_one_at_least(settings):
+    with pytest.raises(ValueError, match="all must be at least 1"):
+        KroneckerFactorisation(**settings)
+    KroneckerFactorisation((1, 1), terms=1)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        (KroneckerFactorisation((2, 1)), "kronecker-2x1-van-loan"),
+        (KroneckerFactorisation((2, 1), 4, Start.PERMUTED), "kronecker-2x1-4-terms-permuted"),
+        (KroneckerFactorisation((2, 1), scalars=True), "kronecker-2x1-van-loan-scalars"),
+        (KroneckerFactorisation((2, 1), scalars=True, scalar=0.5), "kronecker-2x1-van-loan-scalars-from-0.5"),
+        (KroneckerFitToInputs((2, 1), start=Start.PRUNED), "kronecker-2x1-pruned-fit"),
+    ],
+)
+def test_names_tell_settings_apart(method, name):
+    assert str(method) == name
+
+
+@pytest.mark.parametrize(("shape", "second"), [((12, 6), (3, 2)), ((6, 12), (2, 3)), ((12, 12), (3, 2))])
+@pytest.mark.parametrize("start", Start)
+def test_the_pattern_is_transposed_where_a_layer_narrows_and_only_there(shape, second, start):
+    layer = nn.Linear(shape[1], shape[0]).requires_grad_(False)
+    layer.weight.copy_(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
+    made = KroneckerFactorisation((3, 2), start=start)(layer)
+    assert made.shapes.second == second and made.shapes.weight == shape
+    assert torch.equal(made.bias, layer.bias) and made.scalars is None
+    assert (made.rows is None) == (made.columns is None) == (start is not Start.PERMUTED)
+
+
+def test_each_start_is_what_it_is_called():
+    layer = nn.Linear(6, 12).requires_grad_(False)
+    layer.weight.copy_(torch.randn(12, 6, generator=torch.Generator().manual_seed(0)))
+    van_loans, pruned, moved = (
+        KroneckerFactorisation((3, 2), start=start)(layer).weight()
+        for start in (Start.VAN_LOAN, Start.PRUNED, Start.PERMUTED)
+    )
+    torch.testing.assert_close(van_loans, materialise(*van_loan(layer.weight, (4, 3))))
+    torch.testing.assert_close(pruned, materialise(*pruned_factors(layer.weight, (3, 2))))
+    errors = [(weight - layer.weight).square().sum() for weight in (pruned, van_loans, moved)]
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_several_terms_have_a_scalar_each():
+    layer = nn.Linear(6, 12)
+    made = KroneckerFactorisation((3, 2), terms=2, scalars=True, scalar=4.0)(layer)
+    assert made.scalars.tolist() == [4.0, 4.0] and made.terms == 2
+    plain = KroneckerFactorisation((3, 2), terms=2)(layer)
+    torch.testing.assert_close(made.weight(), plain.weight())
+    torch.testing.assert_close(trained_scalars(nn.ModuleList([made, plain, nn.Linear(2, 2)])), torch.full((2,), 4.0))
+    assert trained_scalars(plain).shape == (0,)
+
+
+def test_settings_are_values():
+    assert KroneckerFactorisation((2, 1)) == KroneckerFactorisation((2, 1), 1, Start.VAN_LOAN, False, 1.0)
+    assert KroneckerFitToInputs((2, 1)) == KroneckerFitToInputs((2, 1), sweeps=10, damping=0.01)
+    assert KroneckerFitToInputs((2, 1), damping=0.0).damping == 0
+    for method, name in ((KroneckerFactorisation((2, 1)), "terms"), (KroneckerFitToInputs((2, 1)), "sweeps")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(method, name, 2)
+    with pytest.raises(ValueError, match="keeps their order"):
+        KroneckerFitToInputs((2, 1), start=Start.PERMUTED)
+
+
+def test_a_second_factor_that_divides_one_side_alone_is_refused():
+    for second in ((5, 1), (1, 5)):
+        with pytest.raises(ValueError, match="do not divide a weight of 12 x 6"):
+            KroneckerFactorisation(second)(nn.Linear(6, 12))
+
+
+def test_a_fit_damps_by_a_share_of_the_mean_diagonal_and_keeps_scalars():
+    layer = nn.Linear(6, 12, bias=False).requires_grad_(False)
+    layer.weight.copy_(torch.randn(12, 6, generator=torch.Generator().manual_seed(0)))
+    inputs = torch.randn(20, 6, generator=torch.Generator().manual_seed(1)) * torch.logspace(-1, 1, 6)
+    gram = GramMatrix(layer)
+    gram.add(inputs)
+    damped = gram.sum + 0.5 * gram.sum.diagonal().mean() * torch.eye(6, dtype=torch.float64)
+    before = gram.sum.clone()
+    made = KroneckerFitToInputs((3, 2), damping=0.5, sweeps=3)(layer, gram)
+    (first, second), _ = fit_to_inputs(layer.weight, damped, van_loan(layer.weight, (4, 3)), sweeps=3)
+    torch.testing.assert_close(made.weight(), materialise(first, second))
+    assert torch.equal(gram.sum, before)

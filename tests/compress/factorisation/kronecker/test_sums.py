@@ -1,5 +1,7 @@
 """The algebra of Kronecker sums, against definitions in float64."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 import torch
@@ -103,3 +105,46 @@ def test_shapes_that_do_not_divide_are_named(weight, first):
 def test_terms_out_of_range_are_named(terms):
     with pytest.raises(ValueError, match=f"{terms} Kronecker terms.*1 to 6"):
         van_loan(random(12, 10), (4, 5), terms)
+
+
+@given(sides, sides, sides, sides, st.integers(1, 9))
+def test_the_rank_of_a_sum_is_capped_by_the_weights_sides(m, n, p, q, terms):
+    """Random terms have all the rank that there can be."""
+    shapes = FactorShapes((m, n), (p, q))
+    whole = materialise(random(terms, m, n, seed=terms), random(terms, p, q, seed=terms + 1))
+    assert np.linalg.matrix_rank(whole.numpy()) == shapes.most_rank(terms)
+    assert shapes.most_rank(terms) == min(terms * min(m, n) * min(p, q), m * p, n * q)
+
+
+@given(sides, sides, sides, sides)
+def test_shapes_are_counted(m, n, p, q):
+    shapes = FactorShapes.cut((m * p, n * q), (m, n))
+    assert (shapes, shapes.weight) == (FactorShapes((m, n), (p, q)), (m * p, n * q))
+    assert (shapes.parameters, shapes.most_terms) == (m * n + p * q, min(m * n, p * q))
+    for terms in (1, shapes.most_terms):
+        shapes.check_terms(terms)
+    for terms in (0, -1, shapes.most_terms + 1):
+        with pytest.raises(ValueError, match=f"{terms} Kronecker terms"):
+            shapes.check_terms(terms)
+
+
+@given(sides, sides, sides, sides, seeds)
+def test_the_largest_entry_of_every_second_factor_is_positive(m, n, p, q, seed):
+    """Whichever of the factors is the smaller, and each singular value's root in both."""
+    weight = random(m * p, n * q, seed=seed)
+    terms = min(m * n, p * q)
+    first, second = van_loan(weight, (m, n), terms)
+    largest = second.flatten(1).gather(1, second.flatten(1).abs().argmax(1, keepdim=True))
+    assert (largest > 0).all()
+    norms = [torch.linalg.vector_norm(factor, dim=(1, 2)) for factor in (first, second)]
+    torch.testing.assert_close(norms[0], norms[1], rtol=1e-6, atol=1e-9)
+    values = singular_values(weight, (m, n))
+    torch.testing.assert_close(norms[0] * norms[1], values, rtol=1e-5, atol=1e-6 * values[0].item())
+
+
+def test_pruned_factors_must_divide():
+    for weight, second in ((random(30, 10), (4, 1)), (random(10, 30), (1, 4))):
+        with pytest.raises(ValueError, match=r"7 (rows|columns) must divide 30"):
+            pruned_factors(weight, second)
+    with pytest.raises(FrozenInstanceError):
+        FactorShapes((1, 1), (1, 1)).first = (2, 2)
