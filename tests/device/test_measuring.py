@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from bench.checkpoint.dense import Dense
 from bench.checkpoint.judge import Checkpoint
+from bench.checkpoint.settings import CheckpointSettings
 from bench.long_context.lab import LongContext
 from bench.measure.perplexity import Protocol, last_words, perplexity
 from bench.survey.lab import Survey
@@ -49,31 +51,41 @@ def _calibration(own):
     return sums
 
 
+def _checkpoint(own):
+    """A checkpoint with another first block, beside the dense model's folder."""
+    settings = CheckpointSettings(2, 24, 16, None, None)
+    judged = Checkpoint(own, settings, Dense(own, settings), f"{own.settings.model}-other")
+    return [*judged.judged().tokens.values(), judged.departures()]
+
+
 MEASUREMENTS = {
     "long context": _long_context,
     "survey": _survey,
-    "checkpoint": lambda own: list(Checkpoint(own, SETTINGS).judged().tokens.values()),
+    "checkpoint": _checkpoint,
     "perplexity": _perplexity,
     "calibration": _calibration,
 }
 
 
 @pytest.fixture(scope="module")
-def other_folder(tmp_path_factory):
-    """A checkpoint that is not the dense model."""
+def pair_folder(tmp_path_factory):
+    """The dense model, with a checkpoint that is not the dense model beside it."""
+    place = tmp_path_factory.mktemp("pair")
+    saved(tiny_llama(), place / "dense")
     model = tiny_llama()
     with torch.no_grad():
         model.model.layers[0].mlp.up_proj.weight.mul_(1.5)
-    return saved(model, tmp_path_factory.mktemp("other"))
+    saved(model, place / "dense-other")
+    return place / "dense"
 
 
 @pytest.fixture
-def measured(tmp_path, llama_folder, other_folder, text_file):
+def measured(tmp_path, pair_folder, text_file):
     """Arrays of a measurement on a device."""
 
     def on(device, measure):
-        own = session(tmp_path, model=str(llama_folder), text=text_file, contexts=(4, 8, 16), targets=8)
-        changes = {"calibration_sequences": 2, "calibration_length": 16, "compressed": str(other_folder)}
+        own = session(tmp_path, model=str(pair_folder), text=text_file, contexts=(4, 8, 16), targets=8)
+        changes = {"calibration_sequences": 2, "calibration_length": 16}
         own.settings = replace(own.settings, device=device, **changes)
         own.check()
         return measure(own)

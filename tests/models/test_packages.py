@@ -40,6 +40,7 @@ def test_wiki_markup_without_its_parser_is_a_sentence(monkeypatch):
 def test_a_gguf_file_without_gguf_is_a_sentence(monkeypatch, tmp_path):
     without(monkeypatch, "gguf")
     monkeypatch.setenv("LM_COMPRESSION_BENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
     with pytest.raises(InputError, match=r"opening model\.gguf needs the package gguf.*pip install gguf"):
         embedded.dequantized(tmp_path / "model.gguf", "0" * 64)
 

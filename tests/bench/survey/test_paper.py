@@ -18,6 +18,7 @@ from bench.verdict.evidence import read
 from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerRow
 from compress.swap import compressed
+from models.data.text import Document
 from models.errors import InputError
 from models.load import load
 from tests.tiny_models import VOCABULARY, saved
@@ -113,10 +114,12 @@ def test_ratios_under_protocols_are_quotients_of_perplexities(world):
     lab = SimpleNamespace(
         settings=SimpleNamespace(data_dir=None),
         decoder=decoder,
-        corpus=SimpleNamespace(scored=[torch.arange(3000) % 90, torch.arange(2500) % 80]),
+        documents=[
+            Document("", " ".join(f"w{i % most}" for i in range(own))) for own, most in ((3000, 90), (2500, 80))
+        ],
     )
     lines = protocol_lines(lab, 4300)
-    assert [len(line.split()) for line in lines] == [3000, 1300]
+    assert sum(len(line.split()) for line in lines) == 4300 and len(lines) == 2
     dense = scores(decoder, lines)
     batches = [torch.arange(60).view(2, 30)]
     with compressed(GPTQ(3, PerRow()), decoder.blocks, forward=decoder.hidden, batches=batches):
