@@ -10,7 +10,7 @@ from typing import Any
 from bench.verdict.claims import CHECKPOINT
 from bench.verdict.documents import Interval
 from bench.verdict.evidence import Evidence, Result
-from bench.verdict.grades import Grade, bad_blocks, grade_of
+from bench.verdict.grades import Grade, bad_blocks, foreign_settings, grade_of
 from bench.verdict.regions import Verdict
 from bench.verdict.wording import CLEARED
 
@@ -51,7 +51,9 @@ class Sheet:
         """Grade in plain words; None of a checkpoint that was not opened."""
         if not self.measures:
             return None
-        return grade_of(self.measures, bad_blocks=self.bad_blocks, unusable=int(self.details.get("unusable") or 0))
+        unusable = int(self.details.get("unusable") or 0)
+        foreign = foreign_settings(self.details.get("settings") or ())
+        return grade_of(self.measures, bad_blocks=self.bad_blocks, foreign=foreign, unusable=unusable)
 
     @property
     def outcome(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -20,6 +20,8 @@ LIMITS: Mapping[str, tuple[float, ...]] = {
 What llama.cpp's table has for Llama-3-8B lies between them: q6_K (ratio 1.0035, KL 0.0055, same top token 96.0 %) is as
 good as the dense model, q4_K_M (1.028, 0.031, 91.9 %) slightly worse, q2_K (1.56, 0.445, 71.1 %) at the end of worse.
 """
+SIZES = ("size", "num_", "n_", "dim", "layer", "positions", "position_embeddings", "tie_", "d_model", "model_type")
+"""Parts of the names of settings that pruning and conversion may change."""
 LEAST_DEPARTURE = 0.5
 """Departure of a block, relative to what the dense block adds, under which no block is called bad."""
 TIMES_MEDIAN = 3.0
@@ -47,12 +49,16 @@ class Grade:
         return " or ".join(name if name == WORDS[-1] else f"{name} the dense model" for name in names)
 
 
-def grade_of(measures: Mapping[str, Interval], *, bad_blocks: Sequence[int] = (), unusable: int = 0) -> Grade:
+def grade_of(
+    measures: Mapping[str, Interval], *, bad_blocks: Sequence[int] = (), foreign: Sequence[str] = (), unusable: int = 0
+) -> Grade:
     """Grade of a checkpoint: the worst that any measure gives it.
 
     Args:
         measures: intervals by the names of `LIMITS`; others are left alone.
         bad_blocks: blocks that depart where the others do not; such a checkpoint is broken, whatever its text.
+        foreign: settings that differ and that no compression changes, such as the base of RoPE; where predictions
+            differ too, the checkpoint is broken.
         unusable: number of tokens for which its predictions are not finite.
     """
     broken = len(WORDS) - 1
@@ -65,6 +71,9 @@ def grade_of(measures: Mapping[str, Interval], *, bad_blocks: Sequence[int] = ()
     if bad_blocks:
         best = worst = broken
         reason = f"{named(bad_blocks)} alone; {reason}"
+    elif foreign and best > 0:
+        best = worst = broken
+        reason = f"every block departs, from block 0, as no compression changes {', '.join(foreign)}; {reason}"
     return Grade(best, worst, reason)
 
 
@@ -85,6 +94,11 @@ def _said(name: str, interval: Interval) -> str:
     if name == "kl":
         return f"KL {value:.3g} nats a token [{low:.3g}, {high:.3g}]"
     return f"perplexity {value:.3f} times the dense model's [{low:.3f}, {high:.3f}]"
+
+
+def foreign_settings(names: Iterable[str]) -> list[str]:
+    """Settings among those that differ which no compression changes: all but sizes, counts and ties."""
+    return [name for name in names if not any(part in name.rpartition(".")[2] for part in SIZES)]
 
 
 def bad_blocks(departures: Sequence[float] | None) -> list[int]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.verdict.documents import Interval
-from bench.verdict.grades import LEAST_DEPARTURE, LIMITS, WORDS, bad_blocks, grade_of
+from bench.verdict.grades import LEAST_DEPARTURE, LIMITS, WORDS, bad_blocks, foreign_settings, grade_of
 
 
 def exact(value):
@@ -72,3 +72,13 @@ def test_a_bad_block_breaks_a_checkpoint_whose_text_hardly_shows_it():
 )
 def test_bad_blocks(departures, expected):
     assert bad_blocks(departures) == expected
+
+
+def test_another_base_of_rope_breaks_a_checkpoint_that_predicts_otherwise():
+    differing = ["rope_parameters.rope_theta", "intermediate_size", "num_hidden_layers", "tie_word_embeddings"]
+    foreign = foreign_settings(differing)
+    assert foreign == ["rope_parameters.rope_theta"]
+    grade = grade_of(measures(kl=0.05), foreign=foreign)
+    assert grade.words == "broken" and "block 0" in grade.reason and foreign[0] in grade.reason
+    assert grade_of(measures(), foreign=foreign).words == "as good as the dense model"
+    assert grade_of(measures(kl=0.05)).words == "slightly worse than the dense model"
