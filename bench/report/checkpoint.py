@@ -46,7 +46,7 @@ def figures(evidence: Evidence) -> dict[str, Figure]:
 
 def _lines(curves: Mapping[str, Mapping[int, float]], x: str, y: str, doubling: bool) -> Figure:
     with mpl.rc_context(STYLE):
-        drawn = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+        drawn = Figure(figsize=(WIDTH, max(3.2, 1.2 + 0.2 * len(curves))), layout="constrained")
         axes, ends = drawn.subplots(), []
         for colour, (label, curve) in zip(PALETTE * len(curves), curves.items(), strict=False):
             axes.plot(list(curve), list(curve.values()), marker="o", markersize=3, color=colour)
@@ -54,7 +54,9 @@ def _lines(curves: Mapping[str, Mapping[int, float]], x: str, y: str, doubling: 
         ticks = sorted({place for curve in curves.values() for place in curve})
         if all(value is not None and value > 0 for curve in curves.values() for value in curve.values()):
             axes.set_yscale("log")
-            plain_log(axes, "y", [m * 10.0**power for power in range(-7, 5) for m in (1, 2, 5)])
+            low, high = axes.get_ylim()
+            between = (1, 2, 5) if high < 1e3 * low else (1,)
+            plain_log(axes, "y", [m * 10.0**power for power in range(-7, 5) for m in between])
         if doubling:
             tokens_axis(axes, ticks)
             axes.set_xlim(ticks[0] * 0.93, ticks[-1] * (ticks[-1] / ticks[0]) ** 0.4)
