@@ -1,15 +1,16 @@
-"""Checkpoints that other toolkits wrote: `pip install -e '.[toolkits]'`, then `pytest tests -m slow`."""
+"""Checkpoints that other toolkits wrote: `pip install -e '.[formats]'`, then `pytest tests -m slow`."""
 
 import json
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from models.load import load
 from models.sources import weight_bytes
 from tests.bench.sessions import suite
-from tests.tiny_models import VOCABULARY, saved
+from tests.foreign import small_llama
+from tests.tiny_models import saved
 
 pytestmark = pytest.mark.slow
 TOKENS = torch.arange(40).view(2, 20)
@@ -22,25 +23,12 @@ FORMATS = {
 @pytest.fixture(scope="module")
 def dense_folder(tmp_path_factory):
     """Wide enough for bitsandbytes, whose blocks are of 64 weights."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    return saved(LlamaForCausalLM(config).eval(), tmp_path_factory.mktemp("dense"))
+    return saved(small_llama(), tmp_path_factory.mktemp("dense"))
 
 
 @pytest.fixture(scope="module", params=FORMATS)
 def foreign_folder(request, dense_folder, tmp_path_factory):
-    pytest.importorskip("bitsandbytes", reason="pip install -e '.[toolkits]'")
+    pytest.importorskip("bitsandbytes", reason="pip install -e '.[formats]'")
     model = AutoModelForCausalLM.from_pretrained(
         dense_folder,
         quantization_config=BitsAndBytesConfig(**FORMATS[request.param]),
