@@ -38,24 +38,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--model", type=_named, help="a folder, a .gguf file or a hub id to put under the claims")
     group.addoption("--accept-terms", choices=(GEMMA,), help=f"use {GEMMA}, whose terms you have read and accept")
-    group.addoption("--dense", type=_named, help="the same as --model, beside --compressed")
-    group.addoption(
-        "--compressed",
-        nargs="+",
-        type=_named,
-        help="folders, .gguf files, hub ids or patterns such as 'made/*' to judge against --dense; nothing else is run",
-    )
-    for name, meaning in (
-        ("max-ratio", "perplexity over the dense model's that a checkpoint may have; by default 1.1"),
-        ("max-kl", "mean KL compressed‖dense that it may have, nats a token; by default 0.1"),
-        ("min-top1", "share of tokens with the same top token that it must have; by default 0.85"),
-    ):
-        group.addoption(f"--{name}", type=float, help=meaning)
-    group.addoption(
-        "--tasks", type=_named, help="tasks of lm-evaluation-harness for --compressed, such as lambada_openai,arc_easy"
-    )
-    group.addoption("--max-drop", type=float, help="share of a task's answers that may be lost; by default 0.01")
-    group.addoption("--protocols", action="store_true", help="judge --compressed under the papers' protocols as well")
+    _add_checkpoint_options(group)
     group.addoption("--text", type=_path, help="a .txt or .jsonl file to score and calibrate on")
     group.addoption("--train-text", type=_path, help="more text to train models on (.txt, .jsonl, .xz); never scored")
     group.addoption("--data-dir", type=_path, help="a folder with the papers' data, for --scale=paper without a hub")
@@ -89,6 +72,27 @@ def add_options(parser: pytest.Parser) -> None:
         help="delete unfinished downloads and copies of GGUF files from the cache, say what that freed, and end",
     )
     group.addoption("--claims", help="just these claims or parts of claims, such as LC3,KP1a")
+
+
+def _add_checkpoint_options(group: pytest.OptionGroup) -> None:
+    group.addoption("--dense", type=_named, help="the same as --model, beside --compressed")
+    group.addoption(
+        "--compressed",
+        nargs="+",
+        type=_named,
+        help="folders, .gguf files, hub ids or patterns such as 'made/*' to judge against --dense; nothing else is run",
+    )
+    for name, meaning in (
+        ("max-ratio", "perplexity over the dense model's that a checkpoint may have; by default 1.1"),
+        ("max-kl", "mean KL compressed‖dense that it may have, nats a token; by default 0.1"),
+        ("min-top1", "share of tokens with the same top token that it must have; by default 0.85"),
+    ):
+        group.addoption(f"--{name}", type=float, help=meaning)
+    group.addoption(
+        "--tasks", type=_named, help="tasks of lm-evaluation-harness for --compressed, such as lambada_openai,arc_easy"
+    )
+    group.addoption("--max-drop", type=float, help="share of a task's answers that may be lost; by default 0.01")
+    group.addoption("--protocols", action="store_true", help="judge --compressed under the papers' protocols as well")
 
 
 def _named(value: str) -> str:

@@ -25,13 +25,13 @@ def tiny_gpt2() -> GPT2LMHeadModel:
     return GPT2LMHeadModel(config).eval().requires_grad_(False)
 
 
-def tiny_llama(inner: int = 40) -> LlamaForCausalLM:
+def tiny_llama(inner: int = 40, width: int = 24, layers: int = 3) -> LlamaForCausalLM:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=24,
+        hidden_size=width,
         intermediate_size=inner,
-        num_hidden_layers=3,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=128,

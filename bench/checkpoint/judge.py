@@ -33,7 +33,7 @@ from models.tokenizers import check_same_tokenizer
 
 WORST = 10
 """Tokens that a sheet shows, of those whose predictions differ most."""
-TOKENS, TOP, BYTES = "tokens", "top", "bytes"
+TOP, BYTES = "top", "bytes"
 EMBEDDING, BLOCKS = "embedding", "blocks"
 
 

@@ -7,13 +7,11 @@ import pytest
 from bench.checkpoint.judge import Checkpoint
 from bench.checkpoint.judged import RATIO
 from bench.checkpoint.refused import refuse
-from bench.checkpoint.thresholds import CHANGED_BLOCKS, rows_of
+from bench.checkpoint.thresholds import CHANGED_BLOCKS, rows_of, would_decide
 from bench.fixtures import Conclude
 from bench.verdict.conclude import exactly
 from bench.verdict.documents import Interval
 from bench.verdict.grades import bad_blocks
-from bench.verdict.power import what_would_decide
-from bench.verdict.regions import Verdict, judge
 from bench.verdict.rows import Row
 from models.errors import InputError
 
@@ -30,7 +28,8 @@ def test_thresholds(request: pytest.FixtureRequest, checkpoint: Checkpoint, conc
     except InputError as error:
         refuse(request.node, row, checkpoint, str(error), fails=measure == RATIO)
     details = {"checkpoint": checkpoint.described()} if measure == RATIO else {}
-    conclude(row, interval, checkpoint, decide=_more(row, interval, checkpoint), details=details, method=label)
+    decide = would_decide(row, interval, checkpoint.origin().documents, ratio=measure == RATIO)
+    conclude(row, interval, checkpoint, decide=decide, details=details, method=label)
 
 
 def _measured(checkpoint: Checkpoint, measure: str) -> Interval:
@@ -40,10 +39,3 @@ def _measured(checkpoint: Checkpoint, measure: str) -> Interval:
     if departures is None:
         pytest.skip("its blocks do not match the dense model's one by one")
     return exactly(len(bad_blocks(departures)))
-
-
-def _more(row: Row, interval: Interval, checkpoint: Checkpoint) -> str:
-    if judge(interval, row.accept) is not Verdict.INCONCLUSIVE:
-        return ""
-    ratio = row.contestants[1] == RATIO
-    return what_would_decide(interval, checkpoint.origin().documents, row.accept, ratio=ratio)

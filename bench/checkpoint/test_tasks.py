@@ -8,10 +8,10 @@ import pytest
 
 from bench.checkpoint.judge import Checkpoint
 from bench.checkpoint.refused import refuse
+from bench.checkpoint.thresholds import would_decide
 from bench.fixtures import Conclude
 from bench.verdict.claims import CHECKPOINT
 from bench.verdict.documents import mean
-from bench.verdict.power import what_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from models.errors import InputError
@@ -42,7 +42,7 @@ def test_tasks(request: pytest.FixtureRequest, checkpoint: Checkpoint, conclude:
     except InputError as error:
         refuse(request.node, row, checkpoint, str(error), fails=name == names[0])
     interval = mean(own - dense)
-    decide = what_would_decide(interval, len(own), row.accept, of="examples", ratio=False)
+    decide = would_decide(row, interval, len(own), of="examples")
     origin = replace(checkpoint.origin(), text=name, protocol=f"lm-evaluation-harness, {name}", documents=len(own))
     scores = {"dense": float(dense.mean()), "compressed": float(own.mean()), "examples": len(own)}
     conclude(row, interval, origin, decide=decide, details={"task": scores}, method=label)

@@ -8,8 +8,10 @@ import pytest
 
 from bench.checkpoint.judged import KL, RATIO, TOP1
 from bench.verdict.claims import CHECKPOINT
+from bench.verdict.documents import Interval
 from bench.verdict.grades import LEAST_DEPARTURE, TIMES_MEDIAN
-from bench.verdict.regions import Region
+from bench.verdict.power import what_would_decide
+from bench.verdict.regions import Region, Verdict, judge
 from bench.verdict.rows import Row
 
 CHANGED_BLOCKS = "blocks"
@@ -59,3 +61,10 @@ class Thresholds:
 def rows_of(config: pytest.Config, label: str) -> list[Row]:
     """Rows of one checkpoint, with the thresholds of the command line."""
     return Thresholds.of(config).rows(label)
+
+
+def would_decide(row: Row, interval: Interval, units: int, *, of: str = "documents", ratio: bool = False) -> str:
+    """Words for what would decide a row, such as the number of documents; empty where it is decided."""
+    if judge(interval, row.accept) is not Verdict.INCONCLUSIVE:
+        return ""
+    return what_would_decide(interval, units, row.accept, of=of, ratio=ratio)

@@ -30,13 +30,19 @@ def first_windows(documents: Sequence[Document], tokenizer: PreTrainedTokenizerB
     Raises:
         InputError: fewer than two documents have `FEWEST` tokens, and an interval takes two.
     """
-    tokenized = [tokenizer(d.text, add_special_tokens=False, verbose=False)["input_ids"] for d in in_order(documents)]
-    lengths = sorted(map(len, tokenized), reverse=True)
-    if sum(own >= length for own in lengths) < 2:
+    read: list[list[int]] = []
+    long: list[list[int]] = []
+    for document in in_order(documents):
+        read.append(tokenizer(document.text, add_special_tokens=False, verbose=False)["input_ids"])
+        long += read[-1:] if len(read[-1]) >= length else []
+        if len(long) == most:  # a text may be far longer than what is scored
+            break
+    lengths = sorted(map(len, read), reverse=True)
+    if len(long) < 2:
         length = min(length, next((own for own in lengths[1:most][::-1] if own >= FEWEST), 0))
     if not length:
         raise InputError(
             f"the text has {len(lengths)} document(s), the longest of {lengths[0]:,} tokens; two of at least {FEWEST} "
             "are needed, as an interval takes two; give longer documents with --text"
         )
-    return torch.tensor([tokens[:length] for tokens in tokenized if len(tokens) >= length][:most])
+    return torch.tensor([tokens[:length] for tokens in read if len(tokens) >= length][:most])

@@ -33,15 +33,22 @@ MEASURES = {
 
 def figures(evidence: Evidence) -> dict[str, Figure]:
     """Comparison, KL along the window and departures by block, where there are such."""
-    sheets = [sheet for sheet in sheets_of(evidence) if not sheet.refused]
-    along = {s.label: _curve(s.details) for s in sheets}
-    blocks = {s.label: dict(enumerate(s.details.get("blocks") or ())) for s in sheets}
-    drawn = comparison.figures(evidence)
-    if lines := {label: curve for label, curve in along.items() if len(curve) > 1}:
+    drawn, curves = comparison.figures(evidence), _curves(evidence)
+    if lines := curves[ALONG]:
         drawn[ALONG] = _lines(lines, "position, to the end of the bucket", "KL compressed‖dense, nats a token", True)
-    if lines := {label: curve for label, curve in blocks.items() if len(curve) > 1}:
+    if lines := curves[BY_BLOCK]:
         drawn[BY_BLOCK] = _lines(lines, "block", "departure from the dense block's output", False)
     return drawn
+
+
+def _curves(evidence: Evidence) -> dict[str, dict[str, dict[int, float]]]:
+    """Curves of more than one point by plot and checkpoint."""
+    sheets = [sheet for sheet in sheets_of(evidence) if not sheet.refused]
+    known = {
+        ALONG: {s.label: _curve(s.details) for s in sheets},
+        BY_BLOCK: {s.label: dict(enumerate(s.details.get("blocks") or ())) for s in sheets},
+    }
+    return {plot: {name: curve for name, curve in own.items() if len(curve) > 1} for plot, own in known.items()}
 
 
 def _lines(curves: Mapping[str, Mapping[int, float]], x: str, y: str, doubling: bool) -> Figure:
@@ -104,11 +111,11 @@ def _warning(rows: Sequence[Result]) -> str:
 
 
 def _plots(evidence: Evidence, forest: str) -> str:
-    drawn = figures(evidence)
+    drawn = _curves(evidence)
     parts = [f"![estimate, interval and threshold of every row]({forest})"] if forest else []
-    if ALONG in drawn:
+    if drawn[ALONG]:
         parts.append(f"![KL against position]({ALONG})")
-    if BY_BLOCK in drawn:
+    if drawn[BY_BLOCK]:
         parts.append(
             f"![departure by block]({BY_BLOCK})\n\nEach block is fed with what the dense model feeds its own; the "
             "departure is relative to what the dense block adds, median over tokens. A damaged block stands alone."

@@ -56,7 +56,7 @@ def section(evidence: Evidence) -> str:
     """Section of the page: the table, and the plot where there is something to draw."""
     sheets = sheets_of(evidence)
     parts = [table(lines_of(sheets), HEADERS)]
-    if figures(evidence):
+    if len(_drawable(sheets)) > 1:
         parts.append(
             f"![KL against bytes on disk]({PLOT})\n\nBars are 95 % intervals. The line is the Pareto front: no "
             "checkpoint here is both smaller and nearer to the dense model."
@@ -84,11 +84,13 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return kept
 
 
+def _drawable(sheets: Sequence[Sheet]) -> list[Sheet]:
+    return [sheet for sheet in sheets if sheet.size(ON_DISK) and sheet.measures["kl"].value < float("inf")]
+
+
 def figures(evidence: Evidence) -> dict[str, Figure]:
     """KL against bytes on disk; none where fewer than two checkpoints can be drawn."""
-    drawn = [
-        sheet for sheet in sheets_of(evidence) if sheet.size(ON_DISK) and sheet.measures["kl"].value < float("inf")
-    ]
+    drawn = _drawable(sheets_of(evidence))
     if len(drawn) < 2:
         return {}
     with mpl.rc_context(STYLE):
