@@ -57,7 +57,7 @@ def read_packed(path: Path) -> Iterator[tuple[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             index = json.loads((file.metadata() or {})["weights"])
             parts: dict[str, list[str]] = {name: [] for name in index}
-            for key in file.keys():  # noqa: SIM118 - no mapping
+            for key in file.keys():
                 parts[key.rpartition(":")[0]].append(key)
             for name, numbers in index.items():
                 kind = numbers.pop("kind")

@@ -77,8 +77,8 @@ def test_shared_values_take_what_deep_compression_counts() -> None:
     packed = shared(made.weight)
     assert packed is not None
     unused = 16 - len(packed.tensors["centres"])
-    # Counted are 32 bits a centre, where the file has 16, and centres that nothing is near to, with their code's length;
-    # a stream's last byte is a whole one.
+    # Counted are 32 bits a centre, where the file has 16, and centres that nothing is near to, with the length of their
+    # code; a stream's last byte is a whole one.
     counted = made.storage.total_bits / 8 - 16 * 2 - unused * 3
     assert counted <= packed.bytes < counted + 2
 
