@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.report import (
     checkpoint,
+    footprint,
     forest,
     instrument,
     krony,
@@ -84,10 +85,15 @@ def rendered(view: View, name: str) -> dict[str, bytes]:
         if rows := sheet.rows_of(view.evidence):
             texts[f"{stem}.md"] = sheet.page(view, _forest(figures, stem, rows))
     figures |= checkpoint.figures(view.evidence)
+    if (sizes := footprint.comparison_of(view.evidence)) is not None:
+        texts[f"{footprint.STEM}.md"] = footprint.page(view, sizes)
+        figures[footprint.PLOT] = footprint.figure(sizes)
     links = {page.removesuffix(".md"): page for page in texts}
     texts = {"README.md": texts.pop("checkpoint.md") if judging else pages.overview(view, name, links), **texts}
     if content := written.checkpoint_json(view.evidence):
         texts[written.FILE] = content
+    if sizes is not None:
+        texts[footprint.JSON] = footprint.as_json(sizes)
     return {page: _encoded(text) for page, text in texts.items()} | {
         plot: png(drawn) for plot, drawn in figures.items()
     }
