@@ -19,9 +19,9 @@ from bench.report.pages import Footnotes, View, common_notes, measured_on, rows_
 from bench.report.plots import PALETTE, STYLE, WIDTH, label_ends, plain_log
 from bench.report.survey import front_of
 from bench.report.tables import interval, table
-from bench.survey.footprint.curves import Best, Curve, best_at, curve_of, footprints_of, overtaking
 from bench.verdict.documents import Interval, cluster_interval
 from bench.verdict.evidence import Evidence, Result, Variant
+from bench.verdict.footprints import Best, Curve, best_at, curve_of, footprints_of, overtaking
 from bench.verdict.lines import clean
 
 CLAIM, STEM = "SV20", "footprint"
@@ -51,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All variants of a folder's evidence."""
+    """Variants of a folder's evidence, by family."""
 
     rows: Sequence[Result]
     points: Sequence[Point]

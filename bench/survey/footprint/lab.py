@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.survey.footprint.curves import Curve, curve_of
 from bench.survey.footprint.families import families_at
 from bench.survey.lab import Survey
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Arrays
+from bench.verdict.footprints import Curve, curve_of
 from compress.calibrate import block_inputs
 from compress.method import Method
 from compress.packing.file import as_written, write_packed

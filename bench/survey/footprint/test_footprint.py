@@ -11,10 +11,10 @@ import pytest
 
 from bench.fixtures import Conclude
 from bench.parameters import parameters
-from bench.survey.footprint.curves import USABLE, advantage, clearest_crossing, footprints_of
 from bench.survey.footprint.families import FAMILIES
 from bench.survey.footprint.lab import Footprint
 from bench.verdict.documents import Interval
+from bench.verdict.footprints import USABLE, advantage, clearest_crossing, footprints_of
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from compress.coding import DeepCompression

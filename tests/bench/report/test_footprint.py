@@ -1,12 +1,12 @@
 import json
 
 import numpy as np
-from tests.bench.report.synthetic import evidence, result
 
 from bench.report.footprint import PLOT, comparison_of
 from bench.report.pages import View
 from bench.report.write import rendered
 from bench.verdict.evidence import Origin, Variant
+from tests.bench.report.synthetic import evidence, result
 
 
 def sized(family: str, size: float, loss: float) -> Variant:

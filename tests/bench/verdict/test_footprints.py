@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.survey.footprint.curves import (
+from bench.verdict.footprints import (
     Curve,
     advantage,
     best_at,
