@@ -21,8 +21,8 @@ from bench.krony.qualification import Qualification, base_losses, qualification_
 from bench.krony.readings import Readings, document_losses
 from bench.krony.settings import LadderSettings
 from bench.krony.students import Phase, Student
-from bench.krony.text import Parts, Tokens, parted, text_digest, tokenized
 from bench.measure.instrument import Instrument
+from bench.measure.parted_text import Parts, Tokens, parted, text_digest, tokenized
 from bench.verdict.evidence import Arrays, Origin
 from models.data.embedded import documents_of
 from models.data.text import text_sha256

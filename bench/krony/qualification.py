@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from bench.krony.ngram import KneserNey
 from bench.krony.readings import document_losses
-from bench.krony.text import Tokens
+from bench.measure.ngram import KneserNey
+from bench.measure.parted_text import Tokens
 from bench.verdict.documents import Interval, crossed_ratio
 from bench.verdict.evidence import Arrays
 

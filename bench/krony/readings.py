@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from bench.krony.text import Tokens
+from bench.measure.parted_text import Tokens
 from bench.measure.perplexity import token_losses
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Arrays

@@ -13,6 +13,8 @@ from bench.survey.distillation.lab import Distillation
 from bench.survey.lab import Survey
 from bench.survey.paper import OPT
 from bench.survey.settings import at
+from bench.survey.trained import settings as training
+from bench.survey.trained.lab import Trained
 from bench.verdict.rows import Row
 from compress.quantization.gptq import GPTQ
 from models.data.reviews import movie_reviews
@@ -68,4 +70,24 @@ def distillation(request: pytest.FixtureRequest, session: Session) -> Distillati
             _ = made.tables
         except TooLittleText as error:
             pytest.skip(f"no student can be trained here: {error}")
+    return made
+
+
+@pytest.fixture
+def trained(request: pytest.FixtureRequest, session: Session) -> Trained:
+    """Models that are trained on the session's text."""
+    scale, effort = session.settings.scale, session.settings.effort
+    if scale.startswith("paper"):
+        pytest.skip("stated for models that are trained on the spot")
+    settings = training.at(scale, effort)
+    if settings is None:
+        pytest.skip("its models cannot learn in the time of this effort; use --effort=thorough")
+    made: Trained = once(request, ("trained", id(session)), lambda: Trained(session, settings))
+    if session.store.write is not None:
+        try:
+            shortage = made.texts.shortage
+        except TooLittleText as error:
+            pytest.skip(f"no model can be trained on this text: {error}")
+        if shortage:
+            pytest.skip(shortage)
     return made

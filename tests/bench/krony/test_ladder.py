@@ -14,7 +14,7 @@ from bench.krony.ladder import Ladder
 from bench.krony.readings import DOUBLINGS, FRACTIONS
 from bench.krony.rungs import STUDENTS
 from bench.krony.settings import LADDERS, LadderSettings
-from bench.krony.text import parted
+from bench.measure.parted_text import parted
 from bench.verdict.documents import crossed_ratio
 from models.data.text import Document
 from models.data.vocabulary import train_tokenizer

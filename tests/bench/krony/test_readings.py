@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.krony.readings import FRACTIONS, Readings, reading_steps, steps_of
-from bench.krony.text import Tokens
+from bench.measure.parted_text import Tokens
 from models.errors import InputError
 from models.training.train import Training, train
 from tests.tiny_models import VOCABULARY, tiny_gpt2

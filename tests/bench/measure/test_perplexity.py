@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.krony.ngram import KneserNey
 from bench.measure.harness import harness
+from bench.measure.ngram import KneserNey
 from bench.measure.perplexity import (
     GPTQ_PROTOCOL,
     HUGGINGFACE,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from models.data.text import Document
 from models.data.vocabulary import enough_texts, train_tokenizer
@@ -59,7 +60,7 @@ def parted(documents: Sequence[Document], *, held_out: int, scored: int) -> Part
 
 
 def tokenized(parts: Parts, shape: GPT2Shape, *, windows: int, most: int) -> Tokens:
-    """Tokens of each part.
+    """Tokens of each part, by a tokenizer that is trained on the first.
 
     Args:
         parts: documents; the tokenizer and the models are trained on the first part.
@@ -71,6 +72,13 @@ def tokenized(parts: Parts, shape: GPT2Shape, *, windows: int, most: int) -> Tok
         TooLittleText: fewer than two scored documents, or no held-out one, are long enough.
     """
     tokenizer = train_tokenizer(enough_texts(parts.training), shape.vocabulary)
+    return tokenized_by(tokenizer, parts, shape, windows=windows, most=most)
+
+
+def tokenized_by(
+    tokenizer: PreTrainedTokenizerBase, parts: Parts, shape: GPT2Shape, *, windows: int, most: int
+) -> Tokens:
+    """Tokens of each part by a tokenizer that is there; arguments and errors are those of `tokenized`."""
 
     def tokens(document: Document) -> Tensor:
         return torch.tensor(tokenizer(document.text, verbose=False)["input_ids"])

@@ -1,0 +1,111 @@
+"""A Brief Survey of Model Compression in Language Models: lottery tickets, SV14.
+
+§3.2: dense networks "contain subnetworks - often a tenth of the size or less - which, when trained in isolation, reach
+test accuracy comparable to the original dense network" (Frankle & Carbin 2019). Masks are found by magnitude in three
+rounds over all blocks' linear layers; a ticket begins with its first weights again. Only a sparsity at which pruning
+and retraining keeps the dense model's quality can be judged: there a subnetwork of that size is known to exist.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.fixtures import Conclude
+from bench.parameters import parameters
+from bench.survey.trained.lab import Trained
+from bench.survey.trained.recipes import Longer, Recipe, Retrained, Ticket
+from bench.survey.trained.rows import BETTER, COSTS, HOWEVER_LITTLE, over, settle
+from bench.survey.trained.settings import SPARSITIES
+from bench.verdict.regions import Region
+from bench.verdict.rows import Row
+
+pytestmark = COSTS
+COMPARABLE, WHY = Region(high=1.02), "comparable: no worse than 2 %, about what a dense model's seed makes"
+WORSE, WHY_WORSE = Region(low=1.02), "outside of what is called comparable for tickets"
+ROUNDS = {sparsity: SPARSITIES[: place + 1] for place, sparsity in enumerate(SPARSITIES)}
+OVER_DENSE = "perplexity over that of the dense model, trained for as many steps"
+
+
+def known(sparsity: float) -> Retrained:
+    """Subnetwork that is known to be there: pruned and retrained in rounds."""
+    return Retrained(ROUNDS[sparsity], len(SPARSITIES))
+
+
+def against_dense(sparsity: float, kind: str, of: str, accept: Region, why: str, *, control: bool = False) -> Row:
+    """Row on a ticket over the dense model."""
+    ticket = Ticket(ROUNDS[sparsity], early=kind == "late", random=kind == "random")
+    contestants = (
+        Recipe(),
+        *(Ticket(rounds) for rounds in _before(ROUNDS[sparsity])),
+        ticket,
+        known(sparsity),
+        Longer(),
+    )
+    return Row(
+        f"SV14-{kind}-ticket-{sparsity:g}",
+        of,
+        f"{kind} ticket's {OVER_DENSE}",
+        accept,
+        why,
+        contestants,
+        control=control,
+    )
+
+
+def _before(rounds: tuple[float, ...]) -> list[tuple[float, ...]]:
+    return [rounds[: count + 1] for count in range(len(rounds) - 1)]
+
+
+WINNING = {against_dense(s, "winning", "SV14a", COMPARABLE, WHY): s for s in SPARSITIES}
+RANDOM = {against_dense(s, "random", "SV14b", WORSE, WHY_WORSE): s for s in SPARSITIES}
+LATE = {
+    against_dense(s, "late", "SV14a", COMPARABLE, "Frankle et al. 2020: rewound to after a warm-up", control=True): s
+    for s in SPARSITIES
+}
+LUCK = {
+    Row(
+        f"SV14-random-over-winning-{s:g}",
+        "SV14b",
+        "perplexity of the random ticket over that of the winning one",
+        BETTER,
+        HOWEVER_LITTLE,
+        (Ticket(ROUNDS[s]), Ticket(ROUNDS[s], random=True)),
+        control=True,
+    ): s
+    for s in SPARSITIES
+}
+
+
+@pytest.mark.parametrize("row", parameters(*WINNING, *LATE))
+def test_a_ticket_reaches_the_dense_model(trained: Trained, conclude: Conclude, row: Row) -> None:
+    """A ticket from its first weights, or from those after the warm-up, against the dense model."""
+    sparsity = (WINNING | LATE)[row]
+    ticket = Ticket(ROUNDS[sparsity], early=row in LATE)
+    settle(
+        conclude,
+        trained,
+        row,
+        over(trained, ticket, Recipe()),
+        [ticket, Recipe()],
+        doubt=_no_such_subnetwork(trained, sparsity),
+    )
+
+
+@pytest.mark.parametrize("row", parameters(*RANDOM, *LUCK))
+def test_a_random_ticket_does_not(trained: Trained, conclude: Conclude, row: Row) -> None:
+    """A subnetwork of as many weights in each layer, drawn at random, from the same first weights."""
+    sparsity = (RANDOM | LUCK)[row]
+    random, winning = Ticket(ROUNDS[sparsity], random=True), Ticket(ROUNDS[sparsity])
+    other = Recipe() if row in RANDOM else winning
+    settle(conclude, trained, row, over(trained, random, other), [random, winning, Recipe()])
+
+
+def _no_such_subnetwork(lab: Trained, sparsity: float) -> str:
+    """Reason why no ticket can be asked for at a sparsity; empty where a subnetwork is known to be as good."""
+    found = over(lab, lab.at_best_rate(known(sparsity)), lab.at_best_rate(Longer()))
+    if found.value <= COMPARABLE.high:
+        return ""
+    return (
+        f"a model this small has no known subnetwork of {1 - sparsity:.0%} of its weights that is as good: pruned and "
+        f"retrained it has {found} of the perplexity of the dense model trained as long; train a larger one"
+    )

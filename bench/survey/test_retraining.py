@@ -1,0 +1,149 @@
+"""A Brief Survey of Model Compression in Language Models: pruning with retraining, SV21 and SV13b.
+
+§2: "Pruned models may require significant retraining to regain accuracy"; §3.2: Han, Pool, et al. 2015, and Deep
+Compression's 35 to 49 times. All trainings from the dense model on have as many steps, those of pruning in rounds
+together; they are compared with the dense model that was trained as much longer, so that nothing is regained by more
+training alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.fixtures import Conclude
+from bench.parameters import parameters
+from bench.survey.rates import KEPT, WIDE, largest_rate
+from bench.survey.trained.lab import Trained
+from bench.survey.trained.recipes import Gradual, Longer, OneShot, Pruned, Recipe, Retrained, Shared
+from bench.survey.trained.rows import BETTER, COSTS, HOWEVER_LITTLE, over, settle, share
+from bench.survey.trained.settings import SPARSITIES
+from bench.verdict.regions import Region
+from bench.verdict.rows import Row
+from compress.coding import DeepCompression
+
+pytestmark = COSTS
+REGAINED, ALL = Region(low=0.9), "regained: all but a tenth of what was lost (Han et al. 2015 lose nothing)"
+PAPERS_LEAST, WHY_LEAST = Region(low=35.0), "Deep Compression's smallest rate, AlexNet's"
+MOST = SPARSITIES[-1]
+IN_ROUNDS = Retrained(SPARSITIES, len(SPARSITIES))
+
+
+def at_once(sparsity: float) -> Retrained:
+    """One round of pruning, then all of the retraining."""
+    return Retrained((sparsity,), 1)
+
+
+SHARE = {
+    Row(
+        f"SV21-regained-{sparsity:g}",
+        "SV21a",
+        "share of the loss that pruning adds which retraining takes away again, over the dense model trained as long",
+        REGAINED,
+        ALL,
+        (Pruned(sparsity), at_once(sparsity), Longer()),
+    ): sparsity
+    for sparsity in SPARSITIES
+}
+RATIO = {
+    Row(
+        f"SV21-retrained-over-dense-{sparsity:g}",
+        "SV21a",
+        "perplexity pruned and retrained over that of the dense model trained as long",
+        KEPT,
+        "quality is kept: within 5 %",
+        (at_once(sparsity), Longer()),
+        control=True,
+    ): sparsity
+    for sparsity in SPARSITIES
+}
+
+
+@pytest.mark.parametrize("row", parameters(*SHARE, *RATIO))
+def test_retraining_regains_what_pruning_loses(trained: Trained, conclude: Conclude, row: Row) -> None:
+    """Pruned in one shot and retrained, against pruned alone and against the dense model trained as long."""
+    sparsity = (SHARE | RATIO)[row]
+    longer, retrained = trained.at_best_rate(Longer()), trained.at_best_rate(at_once(sparsity))
+    shown = [Pruned(sparsity), retrained, longer]
+    if row in RATIO:
+        settle(conclude, trained, row, over(trained, retrained, longer), shown)
+        return
+    lost = over(trained, Pruned(sparsity), Recipe())
+    doubt = "" if lost.low > 1 else f"pruning alone loses nothing to regain: {lost} of the dense model's perplexity"
+    settle(conclude, trained, row, share(trained, (Pruned(sparsity), longer), (retrained, longer)), shown, doubt=doubt)
+
+
+ROUNDS = Row(
+    f"SV21-one-shot-over-iterative-{MOST:g}",
+    "SV21b",
+    "perplexity pruned at once over that pruned in three rounds, each retrained for as many steps in all",
+    BETTER,
+    HOWEVER_LITTLE,
+    (at_once(MOST), IN_ROUNDS),
+)
+GRADUALLY = Row(
+    f"SV21-one-shot-over-gradual-{MOST:g}",
+    "SV21b",
+    "perplexity pruned at once over that pruned gradually (Zhu & Gupta 2017), for as many steps",
+    BETTER,
+    HOWEVER_LITTLE,
+    (at_once(MOST), Gradual(MOST)),
+    control=True,
+)
+
+
+@pytest.mark.parametrize("row", parameters(ROUNDS, GRADUALLY))
+def test_iterative_pruning_beats_one_shot(trained: Trained, conclude: Conclude, row: Row) -> None:
+    """One shot against rounds and against a gradual schedule, each at the best of its rates."""
+    first, second = (trained.at_best_rate(recipe) for recipe in row.contestants)
+    settle(conclude, trained, row, over(trained, first, second), [first, second])
+
+
+CURVE = tuple(
+    Shared(replace(IN_ROUNDS, rounds=SPARSITIES[:count]), bits)
+    for count, bits in ((1, 5), (2, 5), (3, 5), (3, 4), (3, 3))
+)
+"""Settings of Deep Compression, of rising rate."""
+LARGEST = Row(
+    "SV13-largest-rate-retrained",
+    "SV13b",
+    "largest rate against 32 bits a weight with perplexity within 5 % of the dense model's, of the curve's",
+    PAPERS_LEAST,
+    WHY_LEAST,
+    CURVE,
+)
+UNTRAINED = Row(
+    "SV13-retrained-over-one-shot",
+    "SV13b",
+    f"perplexity of one-shot Deep Compression at {MOST:g} and 5 bits over that with retraining",
+    BETTER,
+    HOWEVER_LITTLE,
+    (OneShot(DeepCompression(MOST, 5)), CURVE[2]),
+    control=True,
+)
+
+
+def coded(lab: Trained, shared: Shared) -> Shared:
+    """Deep Compression at the best rate of its retraining, and then at the best of its shared values'."""
+    return lab.at_best_rate(replace(shared, pruned=lab.at_best_rate(shared.pruned)))
+
+
+@pytest.mark.parametrize("row", parameters(LARGEST))
+def test_largest_rate_with_retraining(trained: Trained, conclude: Conclude, row: Row) -> None:
+    """Over a curve of sparsities and bits, retrained after pruning and after values are shared."""
+    curve = [coded(trained, each) for each in CURVE]
+    rates = [
+        WIDE / float(np.mean([trained.measure(each, seed)["bits_per_weight"] for seed in trained.settings.seeds]))
+        for each in curve
+    ]
+    ratios = [over(trained, each, Recipe()) for each in curve]
+    settle(conclude, trained, row, largest_rate(dict(zip(rates, ratios, strict=True))), [*curve, Recipe()])
+
+
+@pytest.mark.parametrize("row", parameters(UNTRAINED))
+def test_retraining_against_one_shot_coding(trained: Trained, conclude: Conclude, row: Row) -> None:
+    """One-shot Deep Compression against the same setting with retraining."""
+    once, shared = OneShot(DeepCompression(MOST, 5)), coded(trained, CURVE[2])
+    settle(conclude, trained, row, over(trained, once, shared), [once, shared])

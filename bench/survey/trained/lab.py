@@ -1,0 +1,127 @@
+"""Instrument of training-time methods: a GPT-2 trained on the spot and all that is trained from it, scored."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from bench.measure.instrument import Instrument
+from bench.measure.ngram import KneserNey
+from bench.measure.perplexity import token_losses
+from bench.survey.trained.models import Models
+from bench.survey.trained.recipes import OneShot, Recipe, layers_of
+from bench.survey.trained.settings import TrainedSettings
+from bench.survey.trained.text import Texts
+from bench.verdict.crossed import crossed_interval
+from bench.verdict.documents import Array, Interval
+from bench.verdict.evidence import Arrays, Origin
+from compress.layers import SimulatedLinear
+from compress.size import total
+from models.data.text import text_sha256
+
+NGRAM = 2
+"""Order of the n-gram model that the dense one must beat: more than pairs of neighbours has to be learned."""
+
+
+class Trained(Instrument):
+    """Dense models, one a seed, and all recipes that stand on them."""
+
+    name: ClassVar[str] = "trained"
+    settings_at: ClassVar[str] = "bench.survey.trained.settings:at"
+
+    def __init__(self, session: Any, settings: TrainedSettings) -> None:
+        super().__init__(session, settings)
+        self.texts = Texts(session, settings)
+        self.models = Models(session, settings, self.texts)
+
+    def measure(self, recipe: Recipe, seed: int) -> Arrays:
+        """Losses of a recipe's model, nats a token: `loss` `[documents]` and `held_out` `[1]`; its size and zeros."""
+        code = [type(recipe), Models, Texts]
+        code += [type(recipe.method)] if isinstance(recipe, OneShot) else []
+        label = f"{recipe}, seed {seed}"
+        return self.measured(f"{recipe!r} seed {seed}", partial(self._measure, recipe, seed), *code, label=label)
+
+    @torch.no_grad()
+    def _measure(self, recipe: Any, seed: int) -> Arrays:
+        started = time.perf_counter()
+        model = recipe.made(self.models, seed).eval().to(self.session.settings.device)
+        seconds = time.perf_counter() - started
+        text = self.texts.other if recipe.elsewhere else self.texts.own
+        layers = list(layers_of(model).values())
+        zeros = sum(int((layer.weight == 0).sum()) for layer in layers)
+        coded = [layer.storage for layer in layers if isinstance(layer, SimulatedLinear)]
+        return {
+            "loss": document_losses(model, text.scored),
+            "held_out": document_losses(model, [text.held_out]),
+            "sparsity": np.array(zeros / sum(layer.weight.numel() for layer in layers)),
+            "bits_per_weight": np.array(total(coded).bits_per_weight if coded else math.nan),
+            "seconds": np.array(seconds),
+        }
+
+    def losses(self, recipe: Recipe) -> Array:
+        """Losses over all seeds, `[seeds, documents]`."""
+        return np.stack([self.measure(recipe, seed)["loss"] for seed in self.settings.seeds])
+
+    def chosen(self, recipes: Iterable[Recipe]) -> Any:
+        """The recipe with the lowest held-out loss under the first seed; ties to the first."""
+        tried = list(recipes)
+        held = [float(self.measure(recipe, self.settings.seeds[0])["held_out"][0]) for recipe in tried]
+        return tried[held.index(min(held))]
+
+    def at_best_rate(self, recipe: Any, rates: Sequence[float] | None = None) -> Any:
+        """A recipe at the rate that is best on held-out text."""
+        return self.chosen(replace(recipe, rate=rate) for rate in rates or self.settings.rates)
+
+    def _counted(self) -> Arrays:
+        text, vocabulary = self.texts.own, self.settings.shape.vocabulary
+        model = KneserNey(text.training.numpy(), vocabulary=vocabulary, order=NGRAM)
+        return {"loss": np.array([_ngram_loss(model, windows) for windows in text.scored])}
+
+    @property
+    def over_ngram(self) -> Interval:
+        """Perplexity of an n-gram model of the same text over the dense model's, over seeds and documents."""
+        counted = self.measured("n-gram", self._counted, Texts, label="n-gram")["loss"]
+        return crossed_interval(counted - self.losses(Recipe()), lambda means: means[..., 0]).map(np.exp)
+
+    def doubt(self, *_variants: Any) -> str:
+        """Reason why the dense model may not judge; empty where it may."""
+        ratio = self.over_ngram
+        if ratio.low >= 1:
+            return ""
+        longer = "train it longer" + ("" if self.session.settings.effort == "thorough" else ": --effort=thorough")
+        return f"the dense model does not discriminate ({NGRAM}-grams have {ratio} of its perplexity); {longer}"
+
+    def origin(self) -> Origin:
+        """A model that is trained here, and the text that is scored."""
+        s, shape = self.settings, self.settings.shape
+        read = s.dense.steps * s.step_tokens
+        protocol = (
+            f"dense model {read:,} tokens, then {s.after} steps more at most; seeds {', '.join(map(str, s.seeds))}; "
+            f"{s.windows} windows of {shape.positions} a document; natural log"
+        )
+        return replace(
+            self.session.origin(protocol, documents=s.documents, tokens=read),
+            model=f"GPT-2 {shape.layers}x{shape.width}, trained here",
+            text_sha256=text_sha256(self.session.documents + self.session.more_documents),
+            model_sha256=hashlib.sha256(repr(s.decisive()).encode()).hexdigest(),
+        )
+
+
+def document_losses(model: PreTrainedModel, scored: list[Tensor]) -> Array:
+    """Mean loss of each document, nats a token, `[documents]`."""
+    return np.array([float(token_losses(model, windows).double().mean()) for windows in scored])
+
+
+def _ngram_loss(model: KneserNey, windows: Tensor) -> float:
+    """Mean loss over all tokens but each window's first."""
+    return float(np.concatenate([-np.log(model.probabilities(window)[1:]) for window in windows.numpy()]).mean())

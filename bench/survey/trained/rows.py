@@ -1,0 +1,96 @@
+"""Rows on models that were trained: what they compare, over seeds and documents, and what is kept of every seed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.fixtures import Conclude
+from bench.survey.trained.lab import Trained
+from bench.survey.trained.recipes import (
+    Adapted,
+    Aware,
+    Gradual,
+    Longer,
+    OneShot,
+    Pruned,
+    Recipe,
+    Retrained,
+    Shared,
+    Ticket,
+)
+from bench.verdict.crossed import crossed_interval
+from bench.verdict.documents import Array, Interval
+from bench.verdict.regions import Region
+from bench.verdict.rows import Row
+
+COSTS = [
+    pytest.mark.cost(fixture="trained", embedded=(3, 0, 210), gpu=(40, 400, 1600)),
+    pytest.mark.cost(of=(OneShot, Pruned), embedded=(1, 0, 6), gpu=(2, 4, 8)),
+    pytest.mark.cost(of=Ticket, embedded=(1, 0, 200), gpu=(30, 400, 1600)),
+    pytest.mark.cost(of=(Longer, Retrained, Gradual, Aware), embedded=(1, 0, 110), gpu=(15, 150, 600)),
+    pytest.mark.cost(of=Shared, embedded=(1, 0, 60), gpu=(10, 80, 300)),
+    pytest.mark.cost(of=Adapted, embedded=(1, 0, 90), gpu=(20, 200, 800)),
+    pytest.mark.cost(of=Recipe, embedded=(1, 0, 2), gpu=(1, 2, 4)),
+]
+"""Costs over all seeds, with the rates that are tried under the first; on one core of two."""
+BETTER, HOWEVER_LITTLE = Region(low=1.0), "lower perplexity, however little"
+
+
+def gaps(lab: Trained, first: Recipe, second: Recipe) -> Array:
+    """Losses of the first minus those of the second, `[seeds, documents]`."""
+    return lab.losses(first) - lab.losses(second)
+
+
+def over(lab: Trained, first: Recipe, second: Recipe) -> Interval:
+    """Perplexity of the first over that of the second, over seeds and documents."""
+    return crossed_interval(gaps(lab, first, second), lambda means: means[..., 0]).map(np.exp)
+
+
+def share(lab: Trained, lost: tuple[Recipe, Recipe], left: tuple[Recipe, Recipe]) -> Interval:
+    """One minus a ratio of differences of mean loss: the share of `lost` that is not `left`, over seeds and documents.
+
+    Args:
+        lab: the instrument.
+        lost: the difference that there was, the first's loss over the second's.
+        left: the difference that remains.
+
+    Raises:
+        InputError: nothing was lost under some resampling, so that there is no share of it.
+    """
+    values = np.stack([gaps(lab, *left), gaps(lab, *lost)], axis=-1)
+    return crossed_interval(values, lambda means: 1 - means[..., 0] / means[..., 1])
+
+
+def settle(
+    conclude: Conclude, lab: Trained, row: Row, interval: Interval, shown: list[Recipe], *, doubt: str = ""
+) -> None:
+    """Conclude a row with the models that it stands on.
+
+    Args:
+        conclude: the fixture.
+        lab: the instrument.
+        row: as declared.
+        interval: what was measured.
+        shown: recipes whose seeds the page shows.
+        doubt: why nobody could judge this row; the instrument's own reason goes first.
+    """
+    details = {"trained": {repr(recipe): described(lab, recipe) for recipe in shown}}
+    doubtful = lab.doubt() or doubt
+    conclude(row, interval, lab, doubt=doubtful, details=details, decide="more seeds and documents")
+
+
+def described(lab: Trained, recipe: Recipe) -> dict:
+    """Perplexity of every seed, size, zeros and rate."""
+    runs = [lab.measure(recipe, seed) for seed in lab.settings.seeds]
+    bits = float(np.mean([run["bits_per_weight"] for run in runs]))
+    return {
+        "name": str(recipe),
+        "rate": getattr(recipe, "rate", None),
+        "perplexity": [round(math.exp(min(float(run["loss"].mean()), 99.0)), 4) for run in runs],
+        "sparsity": round(float(np.mean([run["sparsity"] for run in runs])), 4),
+        "bits_per_weight": round(bits, 4) if math.isfinite(bits) else None,
+        "seconds": [round(float(run["seconds"]), 1) for run in runs],
+    }
