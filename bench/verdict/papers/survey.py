@@ -127,7 +127,8 @@ CLAIMS = (
         "SV19",
         "Zephyr",
         "Preference distillation moves a student's preferences where supervised does not.",
-        built=False,
+        a="It moves them towards the teacher's.",
+        b="It moves them further than as much supervised distillation.",
     ),
     claim(
         SURVEY,

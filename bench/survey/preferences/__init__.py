@@ -1,0 +1,1 @@
+"""Preference distillation, SV19: a student is moved towards what its teacher prefers."""
