@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +30,8 @@ def continued(model: PreTrainedModel, prompts: Tensor, count: int, generator: to
 
 
 def _continued(model: PreTrainedModel, prompts: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    inner, head = model.base_model, model.get_output_embeddings()
+    inner: Any = model.base_model
+    head: Any = model.get_output_embeddings()
     cache, device, made = DynamicCache(), next(model.parameters()).device, [prompts]
     # transformers called the argument past_key_values up to 5.23.
     name = "cache" if "cache" in inspect.signature(inner.forward).parameters else "past_key_values"
