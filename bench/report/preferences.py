@@ -18,11 +18,11 @@ def section(evidence: Evidence) -> list[str]:
         return []
     lines = [[name, *_numbers(of)] for name, of in sorted(known.items())]
     return [
-        "## Preference distillation\n\nA student of a larger model that was trained on the same text. First it is tuned "
-        "on the teacher's continuations, then either\nas long again (supervised), or by direct preference optimization "
-        "on pairs that the teacher scored (preferences), each at the\nrate that is best on held-out pairs. Pairs of sums "
-        "have a right and a wrong answer. This says whether the method moves a\nstudent towards a teacher's ranking of "
-        "unseen pairs; of alignment, chat and people's judgment it can say nothing.\n\n"
+        "## Preference distillation\n\nA student of a larger model that was trained on the same text. It is tuned on "
+        "the teacher's continuations first, then\neither as long again (supervised), or by direct preference "
+        "optimization on pairs that the teacher scored (preferences),\neach at the rate that is best on held-out pairs. "
+        "Pairs of sums have a right and a wrong answer. This says whether the\nmethod moves a student towards a "
+        "teacher's ranking of unseen pairs; of alignment, chat and people's judgment it can say\nnothing.\n\n"
         + table(lines, ["student", "unseen pairs ranked as preferred", "perplexity of preferred continuations"])
     ]
 
