@@ -20,9 +20,9 @@ def section(evidence: Evidence) -> list[str]:
     return [
         "## Preference distillation\n\nA student of a larger model that was trained on the same text. It is tuned on "
         "the teacher's continuations first, then\neither as long again (supervised), or by direct preference "
-        "optimization on pairs that the teacher scored (preferences),\neach at the rate that is best on held-out pairs. "
-        "Pairs of sums have a right and a wrong answer. This says whether the\nmethod moves a student towards a "
-        "teacher's ranking of unseen pairs; of alignment, chat and people's judgment it can say\nnothing.\n\n"
+        "optimization on pairs that the teacher scored\n(preferences), each at the rate that is best on held-out ones. "
+        "Pairs of sums have a right and a wrong answer. This\nsays whether the method moves a student towards a "
+        "teacher's ranking of unseen pairs; of alignment, chat and people's\njudgment it can say nothing.\n\n"
         + table(lines, ["student", "unseen pairs ranked as preferred", "perplexity of preferred continuations"])
     ]
 
