@@ -30,7 +30,7 @@ class LowRankLinear(nn.Module):
 
     @property
     def factors(self) -> Factors:
-        """Both thin matrices."""
+        """Left and right matrix."""
         return Factors(self.left, self.right)
 
     @property
