@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -12,7 +13,9 @@ from compress.factorisation.low_rank.decompose import Factors, input_weighted_sv
 from compress.factorisation.low_rank.fisher import RowImportance
 from compress.factorisation.low_rank.layer import LowRankLinear
 from compress.factorisation.low_rank.rank import Rank
+from compress.layers import CompressedModule, SimulatedLinear
 from compress.method import Method
+from compress.size import dense_storage
 from compress.statistics import GramMatrix, Statistic
 
 
@@ -25,12 +28,28 @@ class TruncatedSVD(Method):
 
     share: float | None = None
     rank: int | None = None
+    only: tuple[str, ...] = ()
+    """Endings of the names of the layers that are factorised; all others stay as they are. Empty for all."""
 
     def __post_init__(self) -> None:
         Rank(self.share, self.rank)
 
     def __str__(self) -> str:
-        return f"svd-{Rank(self.share, self.rank)}"
+        return "-".join([f"svd-{Rank(self.share, self.rank)}", *(ending.removesuffix("_proj") for ending in self.only)])
+
+    def factorises(self, name: str) -> bool:
+        """True for the name of a layer that gets factors."""
+        return not self.only or name.endswith(self.only)
+
+    def across(self, layers: Mapping[str, nn.Linear]) -> Method:
+        """Method itself, once it is known that it factorises something.
+
+        Raises:
+            ValueError: no layer has one of the endings.
+        """
+        if not any(map(self.factorises, layers)):
+            raise ValueError(f"no layer's name ends in {' or '.join(self.only)}; there are {', '.join(layers)[:120]}")
+        return self
 
     def rank_of(self, layer: nn.Linear, name: str) -> int:
         """Rank of a layer; the same for all that have its shape.
@@ -40,8 +59,11 @@ class TruncatedSVD(Method):
         """
         return Rank(self.share, self.rank).of(layer.out_features, layer.in_features, name)
 
-    def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> LowRankLinear:
-        """Layer of two factors, all of them trainable."""
+    def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> CompressedModule:
+        """Layer of two factors, all of them trainable; or as it was, where it is none of those that are factorised."""
+        if not self.factorises(name):
+            weight = layer.weight.detach()
+            return SimulatedLinear(weight, layer.bias, storage=dense_storage(weight))
         rank = self.rank_of(layer, name)
         return LowRankLinear(*self.factors(layer, rank, statistic, name), layer.bias)
 

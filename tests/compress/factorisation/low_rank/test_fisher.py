@@ -89,7 +89,7 @@ def test_the_method_uses_the_importances_and_its_name_does_not(model, batches):
     blocks = find_blocks(model)
     importance = fisher_rows(loss_of(model), blocks, batches)
     method = FisherWeightedSVD(0.5).given(importance)
-    assert repr(method) == repr(FisherWeightedSVD(0.5)) == "FisherWeightedSVD(share=0.5, rank=None)"
+    assert repr(method) == repr(FisherWeightedSVD(0.5)) == "FisherWeightedSVD(share=0.5, rank=None, only=())"
     weight = blocks[1].mlp.c_fc.weight.detach().clone()
     plain = TruncatedSVD(0.5)(blocks[1].mlp.c_fc).weight()
     apply(method, blocks)

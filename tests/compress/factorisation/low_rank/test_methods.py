@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from compress.calibrate import linear_layers
 from compress.factorisation.low_rank.layer import LowRankLinear
 from compress.factorisation.low_rank.methods import ActivationAwareSVD, TruncatedSVD
 from compress.factorisation.low_rank.sparse import LowRankPlusSparse
@@ -94,4 +95,20 @@ def test_names_say_what_was_asked():
         "activation-svd-0.5",
         "low-rank-0.3-and-sparse-0.7",
     ]
-    assert repr(ActivationAwareSVD(0.5)) == "ActivationAwareSVD(share=0.5, rank=None, damping=0.01)"
+    assert repr(ActivationAwareSVD(0.5)) == "ActivationAwareSVD(share=0.5, rank=None, only=(), damping=0.01)"
+
+
+def test_only_the_chosen_layers_are_factorised_and_the_others_count_as_they_are(tiny):
+    blocks, endings = find_blocks(tiny), ("c_proj", "o_proj", "out_proj")
+    weights = {name: layer.weight.clone() for name, layer in linear_layers(blocks[1]).items()}
+    with compressed(TruncatedSVD(0.5, only=endings), blocks) as outcome:
+        for layer in outcome.compressed:
+            assert (layer.storage.bits_per_weight < 32) == layer.name.endswith(endings)
+        for name, module in linear_layers(blocks[1]).items():
+            assert torch.equal(module.weight, weights[name])
+        assert 0 < len(linear_layers(blocks[1])) < len(weights)
+
+
+def test_endings_that_no_layer_has_are_refused(model):
+    with pytest.raises(ValueError, match=r"no layer's name ends in q_proj; there are 0\.attn\.c_attn"):
+        apply(TruncatedSVD(0.5, only=("q_proj",)), find_blocks(model))
