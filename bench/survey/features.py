@@ -217,7 +217,7 @@ class FeatureDistillation(Instrument):
 
 
 def _factors(block: nn.Module) -> Iterable[nn.Parameter]:
-    """All factors of a block."""
+    """Factors of a block, which are trained."""
     for module in block.modules():
         if isinstance(module, LowRankLinear):
             yield from (module.left, module.right)
