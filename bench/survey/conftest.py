@@ -8,9 +8,12 @@ import pytest
 
 from bench.fixtures import once
 from bench.measure.session import Session
+from bench.survey import features as feature_distillation
 from bench.survey.distillation import settings as distilling
 from bench.survey.distillation.lab import Distillation
+from bench.survey.features import FeatureDistillation
 from bench.survey.lab import Survey
+from bench.survey.low_rank import LowRank
 from bench.survey.paper import OPT
 from bench.survey.settings import at
 from bench.survey.trained import settings as training
@@ -35,6 +38,19 @@ def survey(request: pytest.FixtureRequest, session: Session) -> Survey:
         except TooLittleText as error:
             pytest.skip(f"the survey's methods cannot be scored on this text: {error}")
     return made
+
+
+@pytest.fixture
+def low_rank(request: pytest.FixtureRequest, session: Session, survey: Survey) -> LowRank:
+    """Low-rank methods on the survey's model."""
+    return once(request, ("low rank", id(session)), lambda: LowRank(session, survey.settings, survey))
+
+
+@pytest.fixture
+def features(request: pytest.FixtureRequest, session: Session, survey: Survey) -> FeatureDistillation:
+    """Factors trained to give the dense model's hidden states."""
+    settings = feature_distillation.at(session.settings.scale, session.settings.effort)
+    return once(request, ("features", id(session)), lambda: FeatureDistillation(session, settings, survey))
 
 
 def _asks_harness(request: pytest.FixtureRequest) -> bool:

@@ -53,7 +53,6 @@ CLAIMS = (
         "SV7",
         "low rank",
         "Fisher-weighted SVD beats SVD at equal rank; low-rank plus sparse beats either alone.",
-        built=False,
         a="SVD is coarse for transformers.",
         b="Fisher-weighted SVD beats SVD at equal rank.",
         c="Low rank plus sparse beats either at equal budget.",
@@ -63,7 +62,6 @@ CLAIMS = (
         "SV8",
         "Noach & Goldberg 2020",
         "SVD followed by feature distillation recovers what SVD alone loses.",
-        built=False,
     ),
     claim(
         SURVEY, "SV9", "GPTQ", "GPTQ beats round-to-nearest at equal bits and groups.", a="At 4 bits.", b="At 3 bits."
