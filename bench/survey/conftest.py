@@ -11,6 +11,7 @@ from bench.measure.session import Session
 from bench.survey import saliency
 from bench.survey.distillation import settings as distilling
 from bench.survey.distillation.lab import Distillation
+from bench.survey.gradients import GradientSurvey
 from bench.survey.lab import Survey
 from bench.survey.outliers import Outliers
 from bench.survey.paper import OPT
@@ -45,6 +46,13 @@ def outliers(request: pytest.FixtureRequest, session: Session) -> Outliers:
     made: Outliers = once(request, ("outliers", id(session)), lambda: Outliers(session, settings))
     _skip_unless_usable(made, "windows")
     return made
+
+
+@pytest.fixture
+def gradients(request: pytest.FixtureRequest, session: Session) -> GradientSurvey:
+    """Methods that look at gradients on the session's model."""
+    settings = at(session.settings.scale, session.settings.effort)
+    return once(request, ("gradients", id(session)), lambda: GradientSurvey(session, settings))
 
 
 @pytest.fixture

@@ -64,13 +64,15 @@ def test_a_model_without_narrow_layers_is_skipped_with_a_reason(llama_folder, te
 def test_the_path_on_a_tiny_llama(llama_folder, text_file, tmp_path):
     place = tmp_path / "reports" / "tiny"
     options = ["--effort=quick", "--model", llama_folder, "--text", text_file, "--contexts", "4,8"]
-    files = ["bench/survey/test_second_order.py", "bench/survey/test_outliers.py"]
+    files = [f"bench/survey/test_{name}.py" for name in ("second_order", "outliers", "llm_pruner")]
     done = suite(*options, "--report-dir", place, places=files)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = read(place).rows
     own = [row for name, row in rows.items() if name.startswith(("SV22-", "SV23-"))]
     assert len(own) == 21 and {row.verdict for row in own} == {"inconclusive"}
     assert all("at this effort; use --effort=normal" in row.doubt for row in own)
+    pruned = [row for name, row in rows.items() if name.startswith("SV6-") and "llm-pruner" in name]
+    assert len(pruned) == 6 and {row.verdict for row in pruned} == {"inconclusive"}
     names = set(rows["SV23-obc-over-magnitude"].variants) | set(rows["SV22-after-wanda-0.5"].variants)
     assert names == {
         "second order, quick: output errors",
