@@ -26,6 +26,9 @@ STATED = {
     ("quantization/gptq.py", "compress.pruning.compensate"),
     ("quantization/gptq.py", "compress.pruning.factor"),
     ("quantization/column_rounding.py", "compress.pruning.compensate"),
+    # OBQ takes one weight after the other as OBC does.
+    ("quantization/obq.py", "compress.pruning.elimination"),
+    ("quantization/obq.py", "compress.pruning.factor"),
 }
 """Imports of one family of `compress` by another."""
 

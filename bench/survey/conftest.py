@@ -9,12 +9,16 @@ import pytest
 from bench.fixtures import once
 from bench.measure.session import Session
 from bench.survey import features as feature_distillation
+from bench.survey import saliency
 from bench.survey.distillation import settings as distilling
 from bench.survey.distillation.lab import Distillation
 from bench.survey.features import FeatureDistillation
+from bench.survey.gradients import GradientSurvey
 from bench.survey.lab import Survey
 from bench.survey.low_rank import LowRank
+from bench.survey.outliers import Outliers
 from bench.survey.paper import OPT
+from bench.survey.saliency import SecondOrder
 from bench.survey.settings import at
 from bench.survey.trained import settings as training
 from bench.survey.trained.lab import Trained
@@ -51,6 +55,41 @@ def features(request: pytest.FixtureRequest, session: Session, survey: Survey) -
     """Factors trained to give the dense model's hidden states."""
     settings = feature_distillation.at(session.settings.scale, session.settings.effort)
     return once(request, ("features", id(session)), lambda: FeatureDistillation(session, settings, survey))
+
+
+def outliers(request: pytest.FixtureRequest, session: Session) -> Outliers:
+    """Magnitudes of the session's model."""
+    settings = at(session.settings.scale, session.settings.effort)
+    made: Outliers = once(request, ("outliers", id(session)), lambda: Outliers(session, settings))
+    _skip_unless_usable(made, "windows")
+    return made
+
+
+@pytest.fixture
+def gradients(request: pytest.FixtureRequest, session: Session) -> GradientSurvey:
+    """Methods that look at gradients on the session's model."""
+    settings = at(session.settings.scale, session.settings.effort)
+    return once(request, ("gradients", id(session)), lambda: GradientSurvey(session, settings))
+
+
+@pytest.fixture
+def second_order(request: pytest.FixtureRequest, session: Session) -> SecondOrder:
+    """Exact pruning of layers of the session's model."""
+    settings = saliency.at(session.settings.scale, session.settings.effort)
+    made: SecondOrder = once(request, ("second order", id(session)), lambda: SecondOrder(session, settings))
+    _skip_unless_usable(made, "windows", "layers")
+    return made
+
+
+def _skip_unless_usable(made: Survey, *parts: str) -> None:
+    """Skip where the text is too short for an instrument, or the model has nothing that it could measure."""
+    if made.session.store.write is None:
+        return
+    try:
+        for part in parts:
+            getattr(made, part)
+    except (TooLittleText, saliency.NoNarrowLayer) as error:
+        pytest.skip(f"{made.name} cannot be measured here: {error}")
 
 
 def _asks_harness(request: pytest.FixtureRequest) -> bool:

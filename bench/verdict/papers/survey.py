@@ -147,10 +147,15 @@ CLAIMS = (
         "SV22",
         "LLM.int8()",
         "Language models have outlier features, orders of magnitude larger than the average.",
-        built=False,
     ),
     claim(
-        SURVEY, "SV23", "OBD, OBS, OBC", "Second-order saliencies rank weights better than magnitude does.", built=False
+        SURVEY,
+        "SV23",
+        "OBD, OBS, OBC",
+        "Second-order saliencies rank weights better than magnitude does.",
+        a="Optimal Brain Damage's does.",
+        b="Optimal Brain Surgeon's does.",
+        c="Optimal Brain Compression's, exact and greedy, does.",
     ),
 )
 FRESH = "articles whose sha256 is above 2…: those below were scored before"
