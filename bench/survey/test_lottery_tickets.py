@@ -76,19 +76,10 @@ LUCK = {
 }
 
 
-@pytest.mark.parametrize("row", parameters(*WINNING, *LATE))
+@pytest.mark.parametrize("row", parameters(*WINNING))
 def test_a_ticket_reaches_the_dense_model(trained: Trained, conclude: Conclude, row: Row) -> None:
-    """A ticket from its first weights, or from those after the warm-up, against the dense model."""
-    sparsity = (WINNING | LATE)[row]
-    ticket = Ticket(ROUNDS[sparsity], early=row in LATE)
-    settle(
-        conclude,
-        trained,
-        row,
-        over(trained, ticket, Recipe()),
-        [ticket, Recipe()],
-        doubt=_no_such_subnetwork(trained, sparsity),
-    )
+    """A ticket from its first weights against the dense model."""
+    _settle_ticket(conclude, trained, row, Ticket(ROUNDS[WINNING[row]]))
 
 
 @pytest.mark.parametrize("row", parameters(*RANDOM, *LUCK))
@@ -98,6 +89,17 @@ def test_a_random_ticket_does_not(trained: Trained, conclude: Conclude, row: Row
     random, winning = Ticket(ROUNDS[sparsity], random=True), Ticket(ROUNDS[sparsity])
     other = Recipe() if row in RANDOM else winning
     settle(conclude, trained, row, over(trained, random, other), [random, winning, Recipe()])
+
+
+@pytest.mark.parametrize("row", parameters(*LATE))
+def test_a_late_ticket_reaches_the_dense_model(trained: Trained, conclude: Conclude, row: Row) -> None:
+    """A ticket from the weights after the warm-up against the dense model."""
+    _settle_ticket(conclude, trained, row, Ticket(ROUNDS[LATE[row]], early=True))
+
+
+def _settle_ticket(conclude: Conclude, lab: Trained, row: Row, ticket: Ticket) -> None:
+    doubt = _no_such_subnetwork(lab, ticket.rounds[-1])
+    settle(conclude, lab, row, over(lab, ticket, Recipe()), [ticket, Recipe()], doubt=doubt)
 
 
 def _no_such_subnetwork(lab: Trained, sparsity: float) -> str:

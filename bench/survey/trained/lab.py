@@ -29,8 +29,8 @@ from compress.layers import SimulatedLinear
 from compress.size import total
 from models.data.text import text_sha256
 
-NGRAM = 2
-"""Order of the n-gram model that the dense one must beat: more than pairs of neighbours has to be learned."""
+NGRAM = 3
+"""Order of the n-gram model that the dense one must beat: more than neighbours has to be learned."""
 
 
 class Trained(Instrument):

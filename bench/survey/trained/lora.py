@@ -9,15 +9,15 @@ from models.packages import needed
 
 ALPHA = 16
 """Scale of all ranks, divided by the rank (§4.1); rates are tuned, which does as much."""
-EVERY_LAYER = ("c_attn", "c_proj", "c_fc")
+EVERY_LAYER = ["c_attn", "c_proj", "c_fc"]
 """Names of a GPT-2 block's linear layers."""
 
 
-def with_adapters(model: PreTrainedModel, rank: int, seed: int) -> torch.nn.Module:
-    """Model of peft around a GPT-2, with adapters that alone are trained; they change nothing at first.
+def with_adapters(model: PreTrainedModel, rank: int, seed: int) -> PreTrainedModel:
+    """A GPT-2 with adapters, which alone are trained and change nothing at first; done in place.
 
     Args:
-        model: its linear layers are wrapped in place.
+        model: all linear layers of its blocks get one.
         rank: of every adapter.
         seed: of the first adapters; the global generator is left as it was.
 
@@ -25,12 +25,17 @@ def with_adapters(model: PreTrainedModel, rank: int, seed: int) -> torch.nn.Modu
         InputError: peft is not installed.
     """
     peft = needed("peft", "fine-tuning with LoRA")
-    config = peft.LoraConfig(r=rank, lora_alpha=ALPHA, target_modules=list(EVERY_LAYER), task_type="CAUSAL_LM")
+    config = peft.LoraConfig(r=rank, lora_alpha=ALPHA, target_modules=EVERY_LAYER)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return peft.get_peft_model(model, config)
+        return peft.inject_adapter_in_model(config, model)
 
 
-def merged(model: torch.nn.Module) -> PreTrainedModel:
-    """The model with its adapters added to its weights."""
-    return model.merge_and_unload()  # pyright: ignore
+def merged(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with its adapters added to its weights, in place."""
+    tuners = needed("peft.tuners.tuners_utils", "merging adapters", package="peft")
+    for name, module in list(model.named_modules()):
+        if isinstance(module, tuners.BaseTunerLayer):
+            module.merge()
+            model.set_submodule(name, module.get_base_layer())
+    return model

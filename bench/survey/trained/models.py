@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bench.survey.trained.lora import merged, with_adapters
 from bench.survey.trained.settings import TrainedSettings
 from bench.survey.trained.text import Texts
 from compress.method import Method
+from compress.quantization.aware import STEPS
 from compress.swap import apply
 from models.folders import written_aside
 from models.gpt2 import build
@@ -29,6 +31,8 @@ ANOTHER_ORDER = 1000
 """Added to a seed for the order in which what goes on from the dense model reads."""
 CALIBRATED_TOGETHER = 16
 START = "start.safetensors"
+STEP_RATE = 0.1
+"""Factor on the rate of learned steps: Adam moves each by about its rate, and they are smaller than weights."""
 Read = Callable[[int], None]
 """Function that is told after every step how many are done."""
 
@@ -40,6 +44,7 @@ class Models:
     session: Any
     settings: TrainedSettings
     texts: Texts
+    _dense: dict[int, PreTrainedModel] = field(default_factory=dict)
 
     def _folder(self, what: str, *code: object) -> Path:
         s = self.settings
@@ -71,21 +76,28 @@ class Models:
                 if read is not None:
                     read(done)
 
+            every = self.settings.save_every
             train(
                 model,
                 windows,
                 training,
                 device=device,
                 folder=folder,
-                save_every=self.settings.save_every,
+                save_every=every,
                 watch=watch,
+                rates={STEPS: STEP_RATE},
             )
 
     def _fresh(self, seed: int) -> PreTrainedModel:
         return build(self.settings.shape, seed=seed, initial_scale=self.settings.initial_scale)
 
     def dense(self, seed: int) -> PreTrainedModel:
-        """Dense model of a seed."""
+        """Dense model of a seed, a copy that may be changed."""
+        if seed not in self._dense:
+            self._dense[seed] = self._trained_dense(seed)
+        return copy.deepcopy(self._dense[seed])
+
+    def _trained_dense(self, seed: int) -> PreTrainedModel:
         model, folder = self._fresh(seed), self._folder(f"dense {seed}")
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -137,10 +149,11 @@ class Models:
     def adapted(self, recipe: Any, seed: int, model: PreTrainedModel) -> PreTrainedModel:
         """Fine-tuning on the other domain, of all weights or of adapters, merged afterwards."""
         training, text = self.settings.going_on(self.settings.domain, recipe.rate, seed), self.texts.other.training
-        tuned = model if recipe.rank is None else with_adapters(model, recipe.rank, seed)
+        if recipe.rank is not None:
+            with_adapters(model, recipe.rank, seed)
         folder = self._folder(f"{recipe!r} {training} {seed} {text_digest(text)}", type(recipe))
-        self._run(f"{recipe}, seed {seed}", tuned, training, folder, tokens=text)
-        return model if recipe.rank is None else merged(tuned)
+        self._run(f"{recipe}, seed {seed}", model, training, folder, tokens=text)
+        return model if recipe.rank is None else merged(model)
 
     def compressed(self, model: PreTrainedModel, method: Method) -> PreTrainedModel:
         """Model under a method without training, calibrated on training text where it calibrates."""

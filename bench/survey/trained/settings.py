@@ -39,9 +39,9 @@ class TrainedSettings:
     """Characters of reviews that make one document together."""
     calibration: int = 64
     """Training windows that GPTQ is calibrated on."""
-    rates: tuple[float, ...] = (0.1, 0.3)
+    rates: tuple[float, ...] = (0.3, 1.0)
     """Factors on the dense model's rate that are tried for trainings that go on from it."""
-    full_rates: tuple[float, ...] = (0.05, 0.15, 0.5)
+    full_rates: tuple[float, ...] = (0.15, 0.4, 1.0)
     """Those tried for fine-tuning all weights on another domain."""
     adapter_rates: tuple[float, ...] = (0.5, 1.5, 5.0)
     """Those tried for adapters, whose rates are about ten times as high (Hu et al. 2021, table 11)."""
@@ -64,9 +64,10 @@ class TrainedSettings:
         return replace(own, steps=steps, learning_rate=own.learning_rate * rate, warmup=max(1, steps // 20), seed=seed)
 
 
-TINY = GPT2Shape(layers=2, width=32, heads=2, vocabulary=512, positions=32)
+TINY = GPT2Shape(layers=2, width=32, heads=2, vocabulary=257, positions=32)
 """Every path in seconds; no language model."""
-PICO = GPT2Shape(layers=4, width=96, heads=4, vocabulary=512, positions=128)
+PICO = GPT2Shape(layers=4, width=96, heads=4, vocabulary=257, positions=64)
+"""0.48M parameters, and bytes for tokens: with words for them, the first million tokens go into pairs of neighbours."""
 SMALL = GPT2Shape(layers=10, width=576, heads=9, vocabulary=4096, positions=512)
 """43M parameters, for one GPU."""
 
@@ -90,18 +91,21 @@ PROTOCOLS = {
         reviews=60,
         review_characters=3000,
         calibration=2,
+        rates=(0.3,),
+        full_rates=(0.3,),
+        adapter_rates=(1.5,),
         save_every=4,
     ),
     ("embedded", "thorough"): TrainedSettings(
         PICO,
-        0.05,
-        _dense(1500, 4, 8e-3),
-        after=500,
-        sharing=250,
-        domain=375,
+        0.1,
+        _dense(1300, 8, 4e-3),
+        after=432,
+        sharing=216,
+        domain=260,
         seeds=(0, 1, 2),
         documents=24,
-        windows=8,
+        windows=16,
         held_out=16,
         reviews=2000,
     ),
