@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from compress.coding import DeepCompression
 from compress.factorisation.kronecker.method import KroneckerFactorisation
+from compress.factorisation.low_rank.methods import ActivationAwareSVD, TruncatedSVD
+from compress.factorisation.low_rank.sparse import LowRankPlusSparse
 from compress.method import Method
 from compress.pruning.magnitude import MagnitudePruning
 from compress.pruning.sparsegpt import SparseGPT
@@ -19,6 +21,8 @@ from compress.quantization.rounding import RoundToNearest
 GROUPS = PerGroup(128)
 WIDTHS = (2, 3, 4, 5, 6, 8)
 SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Of the dense parameters."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ FAMILIES = (
             for sparsity, bits in ((0.5, 4), (0.3, 4), (0.3, 5), (0.1, 5), (0.0, 5), (0.1, 6), (0.0, 8))
         ),
     ),
+    Family("SVD", tuple(TruncatedSVD(share) for share in SHARES)),
+    Family("activation-aware SVD", tuple(ActivationAwareSVD(share) for share in SHARES)),
+    Family("low rank and sparse", tuple(LowRankPlusSparse(share) for share in SHARES)),
     Family("Kronecker sums", tuple(KroneckerFactorisation((8, 8), terms) for terms in (8, 16, 24, 32, 40, 48))),
 )
 
