@@ -132,16 +132,6 @@ def difference_ratio(first: Array, second: Array, *, seed: int = 0, resamples: i
     return cluster_interval(gap, lambda means: means[..., 0], seed=seed, resamples=resamples).map(np.exp)
 
 
-def growth_ratio(first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-    """The growth of one curve over the growth of another on the same documents, each `[documents, contexts]`."""
-    pair = np.stack([first, second], axis=1)
-
-    def statistic(means: Array) -> Array:
-        return log_growth(means[..., 0, :]) - log_growth(means[..., 1, :])
-
-    return cluster_interval(pair, statistic, seed=seed, resamples=resamples).map(np.exp)
-
-
 def variance_ratio(
     first: Array, second: Array, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> Interval:
