@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.report import coding, seeds
+from bench.report import coding, seeds, trained
 from bench.report.gptq import why_rounding_wins
 from bench.report.plots import (
     BLACK,
@@ -105,7 +105,7 @@ def extras(evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
         figures[SEEDS] = figure
         parts.append(seeds.strips_section(SEEDS))
         parts.extend(seeds.tables(evidence, SURVEY))
-    parts += [*why_rounding_wins(evidence), *coding.curve(known)]
+    parts += [*why_rounding_wins(evidence), *coding.curve(known), *trained.section(evidence)]
     return [*parts, *_every_variant(known), *_harness(known)], figures
 
 

@@ -36,6 +36,8 @@ COSTS = [
     pytest.mark.cost(of=Recipe, embedded=(1, 0, 2), gpu=(1, 2, 4)),
 ]
 """Costs over all seeds, with the rates that are tried under the first; on one core of two."""
+UNKNOWN = Interval(0.0, -math.inf, math.inf)
+"""Share of a difference that there is not."""
 BETTER, HOWEVER_LITTLE = Region(low=1.0), "lower perplexity, however little"
 
 
@@ -52,14 +54,15 @@ def over(lab: Trained, first: Recipe, second: Recipe) -> Interval:
 def share(lab: Trained, lost: tuple[Recipe, Recipe], left: tuple[Recipe, Recipe]) -> Interval:
     """One minus a ratio of differences of mean loss: the share of `lost` that is not `left`, over seeds and documents.
 
+    It is unknown where `lost` is not clearly above zero.
+
     Args:
         lab: the instrument.
         lost: the difference that there was, the first's loss over the second's.
         left: the difference that remains.
-
-    Raises:
-        InputError: nothing was lost under some resampling, so that there is no share of it.
     """
+    if not over(lab, *lost).low > 1:
+        return UNKNOWN
     values = np.stack([gaps(lab, *left), gaps(lab, *lost)], axis=-1)
     return crossed_interval(values, lambda means: 1 - means[..., 0] / means[..., 1])
 
