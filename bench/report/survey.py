@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.report import coding, outliers, preferences, seeds
+from bench.report import coding, outliers, preferences, seeds, trained
 from bench.report.gptq import why_rounding_wins
 from bench.report.plots import (
     BLACK,
@@ -105,7 +105,8 @@ def extras(evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
         figures[SEEDS] = figure
         parts.append(seeds.strips_section(SEEDS))
         parts.extend(seeds.tables(evidence, SURVEY))
-    parts += [*why_rounding_wins(evidence), *coding.curve(known), *preferences.section(evidence)]
+    parts += [*why_rounding_wins(evidence), *coding.curve(known)]
+    parts += [*trained.section(evidence), *preferences.section(evidence)]
     sections, plots = outliers.section(evidence)
     parts, figures = [*parts, *sections], figures | plots
     return [*parts, *_every_variant(known), *_harness(known)], figures

@@ -13,7 +13,7 @@ from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.survey.trained.lab import Trained
 from bench.survey.trained.recipes import Adapted, Unadapted
-from bench.survey.trained.rows import COSTS, over, settle, share
+from bench.survey.trained.rows import COSTS, UNKNOWN, over, settle, share
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from models.packages import installed, lacking
@@ -63,11 +63,10 @@ def test_low_ranks_suffice(trained: Trained, conclude: Conclude, row: Row) -> No
     if not installed("peft"):
         pytest.skip(lacking("peft", "fine-tuning with LoRA"))
     full, before = tuned(trained, None), Unadapted()
-    gain = over(trained, before, full)
     if row is GAIN:
-        settle(conclude, trained, row, gain, [before, full])
+        settle(conclude, trained, row, over(trained, before, full), [before, full])
         return
     adapted = tuned(trained, SHARES[row])
-    doubt = "" if gain.low > 1 else f"fine-tuning gains nothing to have a share of: {gain}; train longer"
     interval = share(trained, (before, full), (adapted, full))
+    doubt = "fine-tuning gains nothing to have a share of; train longer" if interval is UNKNOWN else ""
     settle(conclude, trained, row, interval, [before, adapted, full], doubt=doubt)

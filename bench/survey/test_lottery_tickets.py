@@ -57,7 +57,9 @@ def _before(rounds: tuple[float, ...]) -> list[tuple[float, ...]]:
 
 
 WINNING = {against_dense(s, "winning", "SV14a", COMPARABLE, WHY): s for s in SPARSITIES}
-RANDOM = {against_dense(s, "random", "SV14b", WORSE, WHY_WORSE): s for s in SPARSITIES}
+ENDS = (SPARSITIES[0], SPARSITIES[-1])
+"""Sparsities at which random tickets are trained."""
+RANDOM = {against_dense(s, "random", "SV14b", WORSE, WHY_WORSE): s for s in ENDS}
 LATE = {
     against_dense(s, "late", "SV14a", COMPARABLE, "Frankle et al. 2020: rewound to after a warm-up", control=True): s
     for s in SPARSITIES
@@ -72,7 +74,7 @@ LUCK = {
         (Ticket(ROUNDS[s]), Ticket(ROUNDS[s], random=True)),
         control=True,
     ): s
-    for s in SPARSITIES
+    for s in ENDS
 }
 
 

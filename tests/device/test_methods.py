@@ -1,5 +1,6 @@
 """Methods on a pretended GPU: the outputs that the CPU gives, all of it on the device, and few waits for it."""
 
+import copy
 import importlib
 import pkgutil
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 import compress
+from compress.calibrate import linear_layers
 from compress.coding import DeepCompression
 from compress.factorisation.kronecker.method import KroneckerFactorisation, KroneckerFitToInputs, Start
 from compress.layers import grids_of
@@ -17,6 +19,7 @@ from compress.pruning.random import RandomPruning
 from compress.pruning.sparsegpt import SparseGPT
 from compress.pruning.structured import StructuredPruning
 from compress.pruning.wanda import WandaPruning
+from compress.quantization.aware import LearnedRounding, make_aware
 from compress.quantization.awq import AWQ
 from compress.quantization.column_rounding import Ranges
 from compress.quantization.first_values import FirstValuesDense
@@ -28,6 +31,7 @@ from compress.quantization.mixed_precision import Keep, Protection
 from compress.quantization.rounding import CastWeights, RoundToNearest
 from compress.quantization.salient import SalientChannels
 from compress.swap import apply
+from compress.trained_coding import TrainedSharing, share_values
 from models.load import find_blocks
 from tests.pretend_device import pretended_cuda
 from tests.tiny_models import hidden
@@ -73,12 +77,17 @@ METHODS = {
     KroneckerFitToInputs((2, 1), sweeps=2): SOLVED,
 }
 """Methods, each with the most times that the host may wait for one of its layers."""
+AFTER_TRAINING = {
+    LearnedRounding(4): lambda layers: make_aware(layers.values(), 4, activation_bits=8),
+    TrainedSharing(3): lambda layers: share_values(layers, 3),
+}
+"""Methods of layers that were trained for them, each with what is done before such a training."""
 
 
 def test_every_method_is_here():
     for module in pkgutil.walk_packages(compress.__path__, "compress."):
         importlib.import_module(module.name)
-    kinds, known = [Method], {type(method) for method in METHODS}
+    kinds, known = [Method], {type(method) for method in (*METHODS, *AFTER_TRAINING)}
     for kind in kinds:
         kinds += kind.__subclasses__()
     public = {kind for kind in kinds[1:] if kind.__module__.startswith("compress.") and not kind.__name__[0] == "_"}
@@ -110,3 +119,16 @@ def test_methods_give_what_they_give_on_the_cpu_and_leave_nothing_there(method, 
         given = given.cpu()
     torch.testing.assert_close(given, expected, rtol=0, atol=0)
     assert waits <= METHODS[method] * layers, dict(counts.synchronisations)
+
+
+@pytest.mark.parametrize("method", AFTER_TRAINING, ids=repr)
+def test_methods_of_trained_layers_give_what_they_give_on_the_cpu(method, tiny, tokens):
+    AFTER_TRAINING[method](linear_layers(find_blocks(tiny)[0]))
+    tiny(tokens)  # the first inputs set their step
+    again = copy.deepcopy(tiny)
+    expected, *_ = outputs(method, tiny, tokens[:, :8], "cpu")
+    with pretended_cuda():
+        given, elsewhere, _ = outputs(method, again, tokens[:, :8], "cuda")
+        assert given.is_cuda and not elsewhere
+        given = given.cpu()
+    torch.testing.assert_close(given, expected, rtol=0, atol=0)

@@ -14,10 +14,14 @@ from bench.small_models.variants import Distilled, DistilledLoss
 from bench.small_models.variants import Variant as Small
 from compress.distillation.heal import Healing
 from compress.factorisation.kronecker.method import KroneckerFactorisation
+from compress.pruning.retrained import by_magnitude, hold
+from compress.quantization.aware import make_aware
+from compress.trained_coding import share_values
 from models.data.tasks import Task
 from models.data.text import Document
 from models.gpt2 import GPT2Shape
 from models.gpt2 import build as build_gpt2
+from models.load import find_blocks
 from models.t5 import T5Shape, build
 from models.training.train import Training, train
 from tests.bench.sessions import session
@@ -49,6 +53,36 @@ def test_training_gives_the_cpus_losses_on_the_gpu_that_is_named(devices, device
         assert places == {torch.device("cuda", int(device == "cuda:1"))}
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
     assert trained("cpu")[1] == {torch.device("cpu")}, "one after the other"
+
+
+def _masked(layers):
+    hold(layers, by_magnitude(layers, 0.5))
+
+
+CHANGES = {
+    "rounded": lambda layers: make_aware(layers.values(), 3, activation_bits=8),
+    "masked": _masked,
+    "shared": lambda layers: share_values(layers, 3),
+}
+
+
+def changed_losses(device, change):
+    """Losses of a training of layers that something stands for, and the devices of all they hold."""
+    model = build_gpt2(SHAPE, seed=1)
+    blocks = torch.nn.ModuleList(find_blocks(model))
+    CHANGES[change]({name: layer for name, layer in blocks.named_modules() if isinstance(layer, torch.nn.Linear)})
+    windows = torch.randint(0, 31, (13, 8), generator=torch.Generator().manual_seed(2))
+    losses = train(model, windows, TRAINING, device=device, watch=lambda *_: None).losses
+    return losses, {tensor.device.type for tensor in (*model.parameters(), *model.buffers())}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_training_under_rounding_masks_or_shared_values_gives_the_cpus_losses(change):
+    expected, _ = changed_losses("cpu", change)
+    with pretended_cuda():
+        losses, places = changed_losses("cuda", change)
+    assert places == {"cuda"}
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
 
 def test_a_step_waits_for_its_loss_and_its_norm_alone():

@@ -29,8 +29,8 @@ from compress.layers import SimulatedLinear
 from compress.size import total
 from models.data.text import text_sha256
 
-NGRAM = 3
-"""Order of the n-gram model that the dense one must beat: more than neighbours has to be learned."""
+NGRAM = 2
+"""Order of the n-gram model that the dense one must beat: more than pairs of neighbours has to be learned."""
 
 
 class Trained(Instrument):
@@ -82,20 +82,20 @@ class Trained(Instrument):
         """A recipe at the rate that is best on held-out text."""
         return self.chosen(replace(recipe, rate=rate) for rate in rates or self.settings.rates)
 
-    def _counted(self) -> Arrays:
+    def _counted(self, order: int) -> Arrays:
         text, vocabulary = self.texts.own, self.settings.shape.vocabulary
-        model = KneserNey(text.training.numpy(), vocabulary=vocabulary, order=NGRAM)
+        model = KneserNey(text.training.numpy(), vocabulary=vocabulary, order=order)
         return {"loss": np.array([_ngram_loss(model, windows) for windows in text.scored])}
 
-    @property
-    def over_ngram(self) -> Interval:
+    def over_ngram(self, order: int = NGRAM) -> Interval:
         """Perplexity of an n-gram model of the same text over the dense model's, over seeds and documents."""
-        counted = self.measured("n-gram", self._counted, Texts, label="n-gram")["loss"]
+        measure = partial(self._counted, order)
+        counted = self.measured(f"{order}-gram", measure, Texts, label=f"{order}-gram")["loss"]
         return crossed_interval(counted - self.losses(Recipe()), lambda means: means[..., 0]).map(np.exp)
 
     def doubt(self, *_variants: Any) -> str:
         """Reason why the dense model may not judge; empty where it may."""
-        ratio = self.over_ngram
+        ratio = self.over_ngram()
         if ratio.low >= 1:
             return ""
         longer = "train it longer" + ("" if self.session.settings.effort == "thorough" else ": --effort=thorough")

@@ -36,6 +36,6 @@ def merged(model: PreTrainedModel) -> PreTrainedModel:
     tuners = needed("peft.tuners.tuners_utils", "merging adapters", package="peft")
     for name, module in list(model.named_modules()):
         if isinstance(module, tuners.BaseTunerLayer):
-            module.merge()
-            model.set_submodule(name, module.get_base_layer())
+            module.merge()  # pyright: ignore[reportCallIssue]
+            model.set_submodule(name, module.get_base_layer())  # pyright: ignore[reportCallIssue]
     return model

@@ -117,7 +117,12 @@ class Retrained(Recipe):
     def made(self, lab: Any, seed: int) -> PreTrainedModel:
         """Retrained model that holds its zeros."""
         before = replace(self, rounds=self.rounds[:-1]) if len(self.rounds) > 1 else Recipe()
-        return lab.going_on(self, seed, pruned(before.made(lab, seed), self.rounds[-1]), share=1 / self.of)
+        return lab.going_on(
+            self,
+            seed,
+            pruned(before.made(lab, seed), self.rounds[-1]),  # pyright: ignore[reportGeneralTypeIssues]
+            share=1 / self.of,
+        )
 
     def __str__(self) -> str:
         return f"retrained-{self.rounds[-1]:g}{f'-round-{len(self.rounds)}-of-{self.of}' if self.of > 1 else ''}"
@@ -177,7 +182,7 @@ class Ticket(Recipe):
         """Trained ticket that holds its zeros."""
         before = replace(self, rounds=self.rounds[:-1], random=False) if len(self.rounds) > 1 else Recipe()
         found = layers_of(before.made(lab, seed))
-        masks = by_magnitude(found, self.rounds[-1])
+        masks = by_magnitude(found, self.rounds[-1])  # pyright: ignore[reportGeneralTypeIssues]
         model = lab.start(seed, early=self.early)
         hold(layers_of(model), shuffled(masks, seed) if self.random else masks)
         return lab.from_start(self, seed, model, early=self.early)

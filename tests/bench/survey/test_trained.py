@@ -23,7 +23,7 @@ from bench.survey.trained.recipes import (
     Unadapted,
     layers_of,
 )
-from bench.survey.trained.rows import over, share
+from bench.survey.trained.rows import UNKNOWN, over, share
 from bench.survey.trained.settings import PROTOCOLS, SPARSITIES
 from compress.pruning.retrained import masks_of, sparsity_of
 from compress.quantization.grouping import PerRow
@@ -202,6 +202,12 @@ def test_ratios_and_shares_by_hand(lab, monkeypatch):
     assert over(lab, Recipe(), Longer()).value == pytest.approx(np.exp(0.5))
     interval = share(lab, (Pruned(0.5), Longer()), (Retrained((0.5,), 1), Longer()))
     assert interval.value == pytest.approx(1 - 0.2 / 2.0) and interval.low <= interval.value <= interval.high
+
+
+def test_there_is_no_share_of_what_was_not_lost(lab, monkeypatch):
+    noise = {Longer(): 0.0, Pruned(0.5): np.linspace(-1, 1, 8).reshape(2, 4), Retrained((0.5,), 1): 0.1}
+    monkeypatch.setattr(lab, "losses", lambda recipe: 2.0 + noise[recipe] + np.zeros((2, 4)))
+    assert share(lab, (Pruned(0.5), Longer()), (Retrained((0.5,), 1), Longer())) is UNKNOWN
 
 
 def test_a_model_that_counts_beat_may_not_judge(lab, monkeypatch):
