@@ -2,6 +2,8 @@
 
 Budgets are shares of the dense blocks' bytes, embeddings left alone. Values count at the width of the dense weights, 32
 bits; what SVD is compared with takes no more bytes at 16 bits a value either, where masks and codes weigh double.
+LoSparse (Li et al. 2023) trains its factors and residual with the model; here all are one-shot, each part with what its
+kind can do with calibration text.
 """
 
 from __future__ import annotations
@@ -41,11 +43,6 @@ the parameters leave 5 to 870 times the perplexity (on calibration text), and wh
 """
 
 
-def masked(share: float, bits: int) -> float:
-    """Sparsity at which values of so many bits and a mask take a share of the dense bytes."""
-    return 1 - (share - 1 / bits)
-
-
 def versus(of: str, ending: str, first: Method, second: Method, because: str, *, control: bool = False) -> Row:
     """Row on the perplexity of one variant over another's, on the same tokens."""
     statistic = f"perplexity of {first} over that of {second}"
@@ -72,12 +69,14 @@ def at_rank(share: float) -> Row:
 
 
 BUDGET = 0.7
-"""At half of the bytes magnitude pruning leaves no language model, and nothing could be compared."""
+"""Share of the bytes. At half of them magnitude pruning leaves no language model (on calibration text), and what is
+ruined decides nothing.
+"""
 DENSE_SHARE = BUDGET - 1 / 32
 """Share of the weights that a pruned layer keeps within the budget, its mask counted."""
 BOTH, PLAIN = ScaledLowRankPlusSparse(BUDGET), LowRankPlusSparse(BUDGET)
 SPARSE, LOW = WandaPruning(1 - DENSE_SHARE), ActivationAwareSVD(BUDGET)
-ALONE = "it beats either alone, each with the same knowledge of the inputs"
+ALONE = "it beats either alone, each with knowledge of the inputs"
 BY_MAGNITUDE = "it beats either alone, none with knowledge of the inputs"
 TOGETHER = [
     versus("SV7c", "low-rank-over-both", LOW, BOTH, ALONE),
