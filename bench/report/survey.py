@@ -219,7 +219,7 @@ def _every_variant(known: Mapping[str, dict[str, Any]]) -> list[str]:
         "## Every variant, smallest first\n\nPerplexity ratio and KL (compressed‖dense, nats a token) over whole "
         "windows. Structured pruning and low rank hold really\nsmaller matrices; all others are simulated at full "
         "width, and their packed size is what codes, scales, zero points and masks would\ntake. Seconds are "
-        "calibration and compression together. An asterisk marks a variant with layers whose damping had to be raised.\n\n"
+        "calibration and compression together. An asterisk marks a variant with layers whose damping was raised.\n\n"
         + table(lines, headers)
     ]
 
