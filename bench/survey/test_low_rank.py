@@ -29,8 +29,8 @@ from compress.quantization.rounding import RoundToNearest
 PAPER_SCALE = "paper-opt"
 pytestmark = [
     pytest.mark.cost(of=FisherWeightedSVD, embedded=(2, 12, 500), gpu=(4, 8, 12)),
-    pytest.mark.cost(of=ActivationAwareSVD, embedded=(2, 40, 600), gpu=(4, 10, 15)),
-    pytest.mark.cost(of=ScaledLowRankPlusSparse, embedded=(2, 50, 600), gpu=(4, 12, 20)),
+    pytest.mark.cost(of=ActivationAwareSVD, embedded=(2, 40, 900), gpu=(4, 10, 15)),
+    pytest.mark.cost(of=ScaledLowRankPlusSparse, embedded=(2, 50, 650), gpu=(4, 12, 20)),
     pytest.mark.cost(of=LowRankPlusSparse, embedded=(2, 30, 50), gpu=(4, 10, 15)),
     pytest.mark.cost(of=TruncatedSVD, embedded=(1, 10, 30), gpu=(2, 4, 8)),
     pytest.mark.cost(of=Start, embedded=(2, 25, 900), gpu=(10, 60, 120)),
