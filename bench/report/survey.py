@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.report import coding, outliers, preferences, seeds, trained
+from bench.report import coding, low_rank, outliers, preferences, seeds, trained
 from bench.report.gptq import why_rounding_wins
 from bench.report.plots import (
     BLACK,
@@ -53,6 +53,11 @@ FAMILIES = (
     ("Deep Compression", r"^deep-compression", PURPLE, "*"),
     ("LLM.int8", r"^llm-int8", GREEN, "d"),
     ("SmoothQuant", r"^smoothquant", ORANGE, "p"),
+    ("SVD", r"^svd", SKY, "x"),
+    ("Fisher SVD", r"^fisher-svd", BLUE, "x"),
+    ("activation SVD", r"^activation-svd", VERMILLION, "x"),
+    ("low rank and sparse", r"^low-rank", GREEN, "+"),
+    ("scaled low rank and sparse", r"^scaled-low-rank", ORANGE, "+"),
     ("", r"", GREY, "o"),
 )
 """Label, pattern of the method's name, colour and marker."""
@@ -105,7 +110,7 @@ def extras(evidence: Evidence) -> tuple[list[str], dict[str, Figure]]:
         figures[SEEDS] = figure
         parts.append(seeds.strips_section(SEEDS))
         parts.extend(seeds.tables(evidence, SURVEY))
-    parts += [*why_rounding_wins(evidence), *coding.curve(known)]
+    parts += [*why_rounding_wins(evidence), *coding.curve(known), *low_rank.sections(known, evidence)]
     parts += [*trained.section(evidence), *preferences.section(evidence)]
     sections, plots = outliers.section(evidence)
     parts, figures = [*parts, *sections], figures | plots
@@ -215,9 +220,9 @@ def _every_variant(known: Mapping[str, dict[str, Any]]) -> list[str]:
     ]
     return [
         "## Every variant, smallest first\n\nPerplexity ratio and KL (compressed‖dense, nats a token) over whole "
-        "windows. Structured pruning holds really smaller\nmatrices; all others are simulated at full width, and "
-        "their packed size is what codes, scales, zero points and masks would\ntake. Seconds are calibration and "
-        "compression together. An asterisk marks a variant with layers whose damping had to be raised.\n\n"
+        "windows. Structured pruning and low rank hold really\nsmaller matrices; all others are simulated at full "
+        "width, and their packed size is what codes, scales, zero points and masks would\ntake. Seconds are "
+        "calibration and compression together. An asterisk marks a variant with layers whose damping was raised.\n\n"
         + table(lines, headers)
     ]
 

@@ -12,14 +12,17 @@ from bench.measure.session import Session
 from bench.measure.timing import seconds
 from bench.speed.stated import Stated
 from compress.factorisation.low_rank.decompose import singular_values, truncated_svd
+from compress.factorisation.low_rank.fisher import RowImportance, fisher_rows
 from compress.factorisation.low_rank.layer import LowRankLinear
 from compress.factorisation.low_rank.methods import TruncatedSVD
+from models.training.train import next_token_loss
 
 pytestmark = pytest.mark.cost(4)
 TOKENS = 2048
 SHAPES = [(1536, 576), (576, 1536), (576, 576)]
 """SmolLM2-135M's; its keys and values are smaller."""
 AHEAD = 1.2
+MOST_PASSES = 3.5
 
 
 def dense(shape: tuple[int, int]) -> nn.Linear:
@@ -87,3 +90,27 @@ def test_truncated_svd_against_a_full_one(
     benchmark.extra_info["times_faster_than_full_svd"] = ratio
     if session.settings.effort != "quick":
         stated(ratio > AHEAD, f"{ratio:.2f} times as fast as a full SVD cut off")
+
+
+@pytest.mark.cost(12)
+def test_fisher_information_against_forward_passes(session: Session, benchmark: Callable, stated: Stated) -> None:
+    """Squared gradients of sequences, in forward passes of the same tokens: a backward pass is about two."""
+    if session.settings.effort == "quick":
+        pytest.skip("not timed at quick effort; use --effort=normal")
+    decoder = session.decoder
+    tokens = torch.cat(session.calibration)[:2, :256].to(decoder.device)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            for sequence in tokens.split(1):
+                next_token_loss(decoder.model, sequence)
+
+    def gradients() -> RowImportance:
+        return fisher_rows(lambda batch: next_token_loss(decoder.model, batch), decoder.blocks, [tokens])
+
+    forward()
+    times = [(seconds(gradients), seconds(forward)) for _ in range(2)]
+    benchmark.pedantic(gradients, rounds=1)
+    ratio = min(ours for ours, _ in times) / min(plain for _, plain in times)
+    benchmark.extra_info["forward_passes"] = ratio
+    stated(ratio <= MOST_PASSES, f"{ratio:.2f} forward passes of the same tokens")

@@ -89,13 +89,13 @@ class FeatureDistillation(Instrument):
     name: ClassVar[str] = "feature distillation"
     settings_at: ClassVar[str] = "bench.survey.features:at"
 
-    def __init__(self, session: Any, settings: Any, survey: Survey) -> None:
+    def __init__(self, session: Any, settings: Any, survey: Any) -> None:
         """Prepare; nothing is loaded yet.
 
         Args:
             session: as of every instrument.
             settings: of both stages.
-            survey: whose windows are scored, and whose calibration text is learnt from.
+            survey: a `Survey`, whose windows are scored and whose calibration text is learnt from.
         """
         super().__init__(session, settings)
         self.survey = survey
@@ -119,7 +119,8 @@ class FeatureDistillation(Instrument):
 
     def measure(self, start: Start) -> Arrays:
         """Losses by document, the blocks' errors before and after, the rate that was chosen and the bytes."""
-        return self.measured(f"{start!r}", partial(self._measure, start), TruncatedSVD, label=str(start))
+        asked = Survey.batches, Survey.windows.func, Survey.dense.func
+        return self.measured(f"{start!r}", partial(self._measure, start), TruncatedSVD, *asked, label=str(start))
 
     def _measure(self, start: Start) -> Arrays:
         rate = self._rate(start) if start.distilled else math.nan

@@ -29,13 +29,13 @@ class LowRank(Survey):
 
     name: ClassVar[str] = "low rank"
 
-    def __init__(self, session: Any, settings: Any, survey: Survey) -> None:
+    def __init__(self, session: Any, settings: Any, survey: Any) -> None:
         """Prepare; nothing is loaded yet.
 
         Args:
             session: as of every instrument.
             settings: the survey's.
-            survey: scores all methods that need no gradients, so that they are measured once for all rows.
+            survey: a `Survey`, which scores all methods that need no gradients, so that they are measured once.
         """
         super().__init__(session, settings)
         self.survey = survey

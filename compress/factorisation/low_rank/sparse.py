@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from compress.factorisation.low_rank.layer import LowRankLinear
 from compress.method import Method
 from compress.selection import smallest
 from compress.size import element_bits
-from compress.statistics import Statistic
+from compress.statistics import SquaredInputs, Statistic
 
 
 class Budget(NamedTuple):
@@ -65,7 +65,9 @@ class LowRankAndSparse(NamedTuple):
     """`‖W - U V - S‖²_F` after each round, in float64; they do not rise."""
 
 
-def low_rank_and_sparse(weight: Tensor, rank: int, kept: int, *, rounds: int = 4) -> LowRankAndSparse:
+def low_rank_and_sparse(
+    weight: Tensor, rank: int, kept: int, *, rounds: int = 4, by_row: bool = False
+) -> LowRankAndSparse:
     """Parts of a weight, by two steps in turn, each exact while the other part stays.
 
     For a given S the best factors are the truncated SVD of `W - S`; for given factors the best S of so many weights
@@ -78,34 +80,35 @@ def low_rank_and_sparse(weight: Tensor, rank: int, kept: int, *, rounds: int = 4
         rank: r.
         kept: number of weights in S.
         rounds: at least 1.
+        by_row: keep as many weights of every row as of any other, the few that are left over wherever they are largest.
     """
     if rounds < 1:
         raise ValueError(f"{rounds} rounds; the first factors and residual take 1")
     w = weight.double()
-    factors, residual = _round(w, torch.zeros_like(w), rank, kept)
+    factors = truncated_svd(w, rank)
+    residual = _largest(w - factors.product(), kept, by_row)
     errors = [_squared_error(w, factors, residual)]
     for _ in range(rounds - 1):
-        factors, residual = _round(w, residual, rank, kept)
+        factors = truncated_svd(w - residual, rank)
+        residual = _largest(w - factors.product(), kept, by_row)
         errors.append(_squared_error(w, factors, residual))
     rounded = factors.to(weight.dtype)
-    residual = _largest(w - rounded.to(torch.float64).product(), kept)
+    residual = _largest(w - rounded.to(torch.float64).product(), kept, by_row)
     return LowRankAndSparse(rounded, residual.to(weight.dtype), errors)
-
-
-def _round(weight: Tensor, residual: Tensor, rank: int, kept: int) -> tuple[Factors, Tensor]:
-    """Best factors beside a residual, and then the best residual beside them."""
-    factors = truncated_svd(weight - residual, rank)
-    return factors, _largest(weight - factors.product(), kept)
 
 
 def _squared_error(weight: Tensor, factors: Factors, residual: Tensor) -> float:
     return float((weight - factors.product() - residual).square().sum())
 
 
-def _largest(matrix: Tensor, kept: int) -> Tensor:
-    """Matrix with all but so many entries at zero: those of the largest magnitude stay."""
-    gone = smallest(matrix.abs().reshape(1, -1), matrix.numel() - kept)
-    return matrix.masked_fill(gone.view(matrix.shape), 0)
+def _largest(matrix: Tensor, kept: int, by_row: bool) -> Tensor:
+    """Matrix with all but so many entries at zero: those of the largest magnitude stay, of all or of every row."""
+    sizes, stay = matrix.abs(), torch.zeros_like(matrix, dtype=torch.bool)
+    if by_row:
+        stay = ~smallest(sizes, matrix.shape[1] - kept // matrix.shape[0])
+        sizes, kept = sizes.masked_fill(stay, -1.0), kept % matrix.shape[0]
+    stay |= ~smallest(sizes.reshape(1, -1), matrix.numel() - kept).view(matrix.shape)
+    return matrix.masked_fill(~stay, 0)
 
 
 @dataclass(frozen=True)
@@ -132,11 +135,44 @@ class LowRankPlusSparse(Method):
 
     def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> LowRankLinear:
         """Layer of factors and residual, as large as the share allows."""
-        weight = layer.weight.detach()
+        budget = self._budget(layer.weight, name)
+        made = low_rank_and_sparse(layer.weight.detach(), *budget, rounds=self.rounds)
+        return LowRankLinear(*made.factors, layer.bias, residual=made.residual)
+
+    def _budget(self, weight: Tensor, name: str) -> Budget:
         d_out, d_in = weight.shape
         try:
-            budget = budget_of(d_out, d_in, element_bits(weight), share=self.share, low_rank=self.low_rank)
+            return budget_of(d_out, d_in, element_bits(weight), share=self.share, low_rank=self.low_rank)
         except ValueError as error:
             raise ValueError(f"{name or 'the layer'}: {error}") from error
-        made = low_rank_and_sparse(weight, *budget, rounds=self.rounds)
-        return LowRankLinear(*made.factors, layer.bias, residual=made.residual)
+
+
+LEAST_SCALE = 1e-6
+"""Scale of an input that was never anything but zero, over the largest."""
+
+
+@dataclass(frozen=True)
+class ScaledLowRankPlusSparse(LowRankPlusSparse):
+    """Low rank and sparse in one shot with inputs to scale, as OATS has it (Zhang & Papyan 2024); an extension.
+
+    Every column of the weight counts by the root of its input's mean square, as in Wanda: `W D` is decomposed, and both
+    right factor and residual are divided by D. Every row keeps as many weights.
+    """
+
+    statistic: ClassVar[type[Statistic] | None] = SquaredInputs
+    resumable: ClassVar[bool] = False
+    """A folder of kept blocks holds layers of one dense weight alone."""
+
+    def __str__(self) -> str:
+        return f"scaled-{super().__str__()}"
+
+    def __call__(self, layer: nn.Linear, statistic: Statistic | None = None, *, name: str = "") -> LowRankLinear:
+        """Layer of factors and residual, as large as the share allows."""
+        roots = self.measured(SquaredInputs, statistic, name).mean.double().sqrt()
+        if not roots.isfinite().all():
+            raise ValueError(f"{name or 'the layer'}: the squared inputs hold NaN or infinity; calibration overflowed")
+        scale = roots.clamp(min=LEAST_SCALE * float(roots.max())) if roots.any() else torch.ones_like(roots)
+        weight, budget = layer.weight.detach(), self._budget(layer.weight, name)
+        made = low_rank_and_sparse(weight.double() * scale, *budget, rounds=self.rounds, by_row=True)
+        right, residual = (part.div(scale).to(weight.dtype) for part in (made.factors.right, made.residual))
+        return LowRankLinear(made.factors.left.to(weight.dtype), right, layer.bias, residual=residual)

@@ -92,6 +92,19 @@ def test_rows_without_importance_take_no_rank_and_are_fitted_with_the_others():
     torch.testing.assert_close(product[~chosen], weight[~chosen] @ basis @ basis.T, rtol=1e-5, atol=1e-5)
 
 
+def test_rank_that_the_important_rows_leave_goes_to_the_others():
+    """Three rows count and rank is four: the fourth direction is the best for what the others have beside the three."""
+    weight, importance = random(8, 6), torch.tensor([1.0, 0, 2, 0, 3, 0, 0, 0])
+    chosen = importance > 0
+    basis = torch.linalg.qr(weight[chosen].T).Q
+    along = weight[~chosen] @ basis @ basis.T
+    left, values, right = torch.linalg.svd(weight[~chosen] - along, full_matrices=False)
+    expected = along + values[0] * torch.outer(left[:, 0], right[0])
+    product = row_weighted_svd(weight, importance, 4).product()
+    torch.testing.assert_close(product[~chosen], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(product[chosen], weight[chosen], rtol=1e-5, atol=1e-5)
+
+
 def test_no_importance_at_all_is_plain_svd():
     weight = random(6, 5)
     factors = row_weighted_svd(weight, torch.zeros(6), 2)

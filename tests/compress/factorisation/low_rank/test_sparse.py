@@ -10,11 +10,22 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from compress.factorisation.low_rank.decompose import truncated_svd
-from compress.factorisation.low_rank.sparse import LowRankPlusSparse, budget_of, low_rank_and_sparse
-from tests.layers import layer_of, random
+from compress.factorisation.low_rank.sparse import (
+    LowRankPlusSparse,
+    ScaledLowRankPlusSparse,
+    budget_of,
+    low_rank_and_sparse,
+)
+from compress.statistics import SquaredInputs
+from tests.layers import layer_of, measured, random
 
 
-def by_hand(weight, rank, kept, rounds):
+def largest(values, count):
+    """Places of the largest magnitudes of a vector."""
+    return list(np.argsort(np.abs(values))[::-1][:count])
+
+
+def by_hand(weight, rank, kept, rounds, by_row=False):
     """Alternation in numpy: SVD of what the sparse part leaves, then the largest entries of what that leaves."""
     sparse = np.zeros_like(weight)
     for _ in range(rounds):
@@ -22,8 +33,13 @@ def by_hand(weight, rank, kept, rounds):
         low = (u[:, :rank] * s[:rank]) @ vt[:rank]
         rest = weight - low
         sparse = np.zeros_like(weight)
-        for place in np.argsort(np.abs(rest).ravel())[::-1][:kept]:
-            sparse.ravel()[place] = rest.ravel()[place]
+        flat, columns = rest.ravel(), rest.shape[1]
+        places = (
+            [i * columns + j for i, row in enumerate(rest) for j in largest(row, kept // len(rest))] if by_row else []
+        )
+        others = np.where(np.isin(np.arange(flat.size), places), 0, flat)
+        for place in [*places, *largest(others, kept - len(places))]:
+            sparse.ravel()[place] = flat[place]
     return low, sparse
 
 
@@ -93,3 +109,28 @@ def test_the_low_rank_share_is_below_the_whole_one(share, low_rank):
         LowRankPlusSparse(share, low_rank)
     with pytest.raises(ValueError, match="rounds is 0"):
         LowRankPlusSparse(0.5, rounds=0)
+
+
+def test_with_inputs_to_scale_the_scaled_weight_is_taken_apart():
+    weight, inputs = random(9, 7).float(), (random(50, 7, seed=1) * torch.arange(7)).float()
+    layer = layer_of(weight)
+    made = ScaledLowRankPlusSparse(0.7, 0.3)(layer, measured(layer, inputs, SquaredInputs))
+    scale = inputs.double().square().mean(0).sqrt()
+    scale[0] = 1e-6 * scale.max()  # an input that is always zero
+    budget = budget_of(9, 7, 32, share=0.7, low_rank=0.3)
+    low, sparse = by_hand((weight.double() * scale).numpy(), *budget, 4, by_row=True)
+    # Float32 rounds factors and residual once each.
+    torch.testing.assert_close(made.weight() * scale, torch.from_numpy(low + sparse), rtol=1e-5, atol=1e-5)
+    assert int(made.residual.count_nonzero()) == budget.kept and made.rank == budget.rank
+
+
+def test_inputs_of_one_size_change_nothing_and_none_are_refused():
+    layer, ones = layer_of(random(9, 7).float()), torch.ones(5, 7)
+    ours = ScaledLowRankPlusSparse(0.7, 0.3)(layer, measured(layer, ones, SquaredInputs))
+    budget = budget_of(9, 7, 32, share=0.7, low_rank=0.3)
+    low, sparse = by_hand(layer.weight.detach().double().numpy(), *budget, 4, by_row=True)
+    torch.testing.assert_close(ours.weight(), torch.from_numpy(low + sparse).float(), rtol=1e-5, atol=1e-5)
+    with pytest.raises(TypeError, match="needs the squared inputs of the layer; calibrate first"):
+        ScaledLowRankPlusSparse(0.7, 0.3)(layer)
+    with pytest.raises(ValueError, match="calibration overflowed"):
+        ScaledLowRankPlusSparse(0.7, 0.3)(layer, measured(layer, ones * torch.inf, SquaredInputs))
