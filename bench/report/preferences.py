@@ -23,10 +23,12 @@ def section(evidence: Evidence) -> list[str]:
         "optimization on pairs that the teacher scored\n(preferences), each at the rate that is best on held-out ones. "
         "Pairs of sums have a right and a wrong answer. This\nsays whether the method moves a student towards a "
         "teacher's ranking of unseen pairs; of alignment, chat and people's\njudgment it can say nothing.\n\n"
-        + table(lines, ["student", "unseen pairs ranked as preferred", "perplexity of preferred continuations"])
+        + table(
+            lines, ["student", "pairs moved the right way", "pairs ranked so", "perplexity of preferred continuations"]
+        )
     ]
 
 
 def _numbers(of: dict[str, Any]) -> list[str]:
     loss = of.get("loss")
-    return [f"{of['accuracy']:.1%}", "–" if loss is None else f"{math.exp(loss):.4g}"]
+    return [f"{of['moved']:.1%}", f"{of['accuracy']:.1%}", "–" if loss is None else f"{math.exp(loss):.4g}"]

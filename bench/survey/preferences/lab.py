@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from bench.measure.instrument import Instrument
-from bench.survey.preferences.pairs import SUM_PROMPT, accuracy, log_probabilities, scored_pairs, sums
+from bench.survey.preferences.pairs import SUM_PROMPT, log_probabilities, ranked, scored_pairs, sums
 from bench.survey.preferences.settings import SUMS, PreferenceSettings
 from bench.survey.trained.lab import document_losses
 from bench.survey.trained.models import Models
@@ -94,7 +94,15 @@ class Preferences(Instrument):
         self._worlds: Callable[[Task, int], World] = cache(self._world)
 
     def measure(self, arm: Arm, seed: int) -> Arrays:
-        """Accuracy on scored pairs and loss of preferred continuations, `[documents]`; accuracy on held-out pairs."""
+        """Readings of a student on the pairs of each scored document, `[documents]` each, and on held-out pairs.
+
+        Returns:
+            accuracy: share of pairs whose preferred continuation is the likelier one.
+            moved: share on which tuning raised the preferred one's log-probability over the other's, the accuracy of
+                the implicit reward (Rafailov et al. 2023, §4); a half for the student before it.
+            loss: of preferred continuations, nats a token.
+            held_out: `moved` on held-out pairs, one number.
+        """
         measure = partial(self._measure, arm, seed)
         return self.measured(f"{arm!r} seed {seed}", measure, Models, Texts, label=f"{arm}, seed {seed}")
 
@@ -109,11 +117,13 @@ class Preferences(Instrument):
                 loss = partial(preferring, world.prompt, world.start)
             self._train(f"{arm}, seed {seed}", model, world.training, training, loss)
         tokens = world.training.shape[-1] - world.prompt
-        losses = [-log_probabilities(model, pairs[:, 0], world.prompt).mean() / tokens for pairs in world.scored]
+        read = [[log_probabilities(of, pairs, world.prompt) for of in (model, world.start)] for pairs in world.scored]
+        held_out = [log_probabilities(of, world.held_out, world.prompt) for of in (model, world.start)]
         return {
-            "accuracy": np.array([accuracy(model, pairs, world.prompt) for pairs in world.scored]),
-            "loss": np.array([float(loss) for loss in losses]),
-            "held_out": np.array(accuracy(model, world.held_out, world.prompt)),
+            "accuracy": np.array([ranked(own) for own, _ in read]),
+            "moved": np.array([ranked(own - before) for own, before in read]),
+            "loss": np.array([-float(own[:, 0].mean()) / tokens for own, _ in read]),
+            "held_out": np.array(ranked(held_out[0] - held_out[1])),
         }
 
     def _train(self, label: str, model: nn.Module, windows: Tensor, training: Training, loss: Any) -> None:
@@ -157,7 +167,7 @@ class Preferences(Instrument):
     def _sums_world(self, seed: int) -> World:
         s, documents = self.settings, self.trained.documents
         made = sums(torch.Generator().manual_seed(seed + ANOTHER))
-        learned, asked, rest = made.split((4000, 2000, 4000))
+        learned, asked, rest = made.split((3000, 4800, 2200))
         model = build(SUMS, seed=seed, initial_scale=0.05).to(self.session.settings.device)
         self._train(f"sums, seed {seed}", model, learned, replace(s.sums, seed=seed), partial(supervised, SUM_PROMPT))
         held_out, scored = rest[: s.held_out], rest[s.held_out :]
@@ -190,7 +200,7 @@ class Preferences(Instrument):
         return self.settings.seeds
 
     def chosen(self, task: Task, way: Way) -> Arm:
-        """Arm at the rate with the highest accuracy on held-out pairs, the mean over seeds; ties to the lowest."""
+        """Arm at the rate that moves most held-out pairs the right way, the mean over seeds; ties to the lowest."""
         arms = [Arm(task, way, rate) for rate in self.settings.rates]
         held_out = [float(self.gathered(arm, "held_out").mean()) for arm in arms]
         return arms[held_out.index(max(held_out))]

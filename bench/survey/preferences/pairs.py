@@ -57,10 +57,10 @@ def scored_pairs(
     return preferred_and_other(candidates[clear], scores[clear], generator)
 
 
-def accuracy(model: nn.Module, pairs: Tensor, prompt: int) -> float:
-    """Share of pairs whose preferred continuation is the likelier one."""
-    own = log_probabilities(model, pairs, prompt)
-    return float((own[:, 0] > own[:, 1]).double().mean())
+def ranked(own: Tensor) -> float:
+    """Share of pairs whose preferred one has the larger value, `[pairs, 2]`; of equal ones half count."""
+    gap = own[:, 0] - own[:, 1]
+    return float(((gap > 0).double() + (gap == 0).double() / 2).mean())
 
 
 def sums(generator: torch.Generator) -> Tensor:

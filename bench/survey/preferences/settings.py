@@ -22,7 +22,7 @@ class PreferenceSettings:
     supervised: Training
     """Distilled supervised tuning, on the teacher's continuations."""
     further: Training
-    """What comes after it: preferences, or as much supervised tuning again."""
+    """What comes after it: one epoch of preferences, as Zephyr's, or of supervised tuning on the preferred ones."""
     prompts: int
     """To learn from."""
     held_out: int
@@ -31,13 +31,13 @@ class PreferenceSettings:
     """Scored prompts of a document."""
     sums: Training
     """First training of the model of sums, after which it can add some and not all."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (10, 11, 12)
     prompt: int = 32
     """Tokens."""
     continuation: int = 24
     own: int = 2
     """Candidates of a prompt that the teacher continues, and as many that the student does: four, as Zephyr's."""
-    rates: tuple[float, ...] = (0.1, 0.3, 1.0)
+    rates: tuple[float, ...] = (0.03, 0.1, 0.3)
     """Factors on the rate of `further` that are tried."""
 
     def student(self, teacher: GPT2Shape) -> GPT2Shape:
@@ -65,33 +65,35 @@ PROTOCOLS = {
         continuation=4,
         rates=(1.0,),
     ),
+    # By held-out pairs of a seed that is not scored: with half the teacher's width and a quarter of its depth the
+    # student's perplexity is a sixth above the teacher's; 150 first steps leave it a wrong sum in eight.
     ("embedded", "thorough"): PreferenceSettings(
+        1,
+        48,
         2,
-        64,
-        4,
         _cosine(150, 32, 1e-3),
         _cosine(150, 32, 1e-3),
-        prompts=2000,
+        prompts=4800,
         held_out=256,
-        per_document=24,
-        sums=_cosine(700, 64, 3e-3),
+        per_document=48,
+        sums=_cosine(150, 64, 3e-3),
     ),
     ("gpu", "quick"): PreferenceSettings(
         4, 256, 4, _cosine(10, 32, 3e-4), _cosine(10, 32, 3e-4), 256, 64, 4, _cosine(50, 64, 3e-3), seeds=(0, 1)
     ),
     ("gpu", "normal"): PreferenceSettings(
-        5, 384, 6, _cosine(300, 64, 3e-4), _cosine(300, 64, 3e-4), 8000, 1024, 24, _cosine(700, 64, 3e-3)
+        5, 384, 6, _cosine(150, 64, 3e-4), _cosine(150, 64, 3e-4), 9600, 1024, 48, _cosine(150, 64, 3e-3)
     ),
     ("gpu", "thorough"): PreferenceSettings(
         5,
         384,
         6,
-        _cosine(1000, 64, 3e-4),
-        _cosine(1000, 64, 3e-4),
-        30_000,
+        _cosine(500, 64, 3e-4),
+        _cosine(500, 64, 3e-4),
+        32_000,
         1024,
-        24,
-        _cosine(700, 64, 3e-3),
+        48,
+        _cosine(150, 64, 3e-3),
         seeds=(0, 1, 2, 3, 4),
     ),
 }

@@ -1,7 +1,7 @@
 import torch
 
 from bench.survey.preferences.lab import preferring, supervised, whole
-from bench.survey.preferences.pairs import EQUALS, PLUS, SUM_PROMPT, accuracy, log_probabilities, scored_pairs, sums
+from bench.survey.preferences.pairs import EQUALS, PLUS, SUM_PROMPT, log_probabilities, ranked, scored_pairs, sums
 from models.gpt2 import GPT2Shape, build
 from models.training.train import next_token_loss
 
@@ -30,7 +30,7 @@ def test_the_teacher_likes_the_first_of_each_pair_better() -> None:
     pairs = scored_pairs(teacher, student, prompts, continuation=3, own=2, generator=generator())
     own = log_probabilities(teacher, pairs, 4)
     assert (own[:, 0] > own[:, 1]).all()
-    assert accuracy(teacher, pairs, 4) == 1.0
+    assert ranked(own) == 1.0
     assert torch.equal(pairs[:, 0, :4], pairs[:, 1, :4])
 
 
@@ -56,3 +56,8 @@ def test_preference_loss_begins_at_ln_2() -> None:
     model = build(SHAPE, seed=0)
     loss = preferring(SUM_PROMPT, build(SHAPE, seed=0), model, sums(generator())[:4] % 7)
     torch.testing.assert_close(loss, torch.tensor(2.0).log())
+
+
+def test_pairs_that_nothing_moves_count_half() -> None:
+    assert ranked(torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]])) == 0.5
+    assert ranked(torch.zeros(4, 2)) == 0.5
