@@ -57,8 +57,8 @@ def where(arrays: Arrays) -> str:
     commonest = int(counts.argmax())
     return (
         f"The largest is\n{ORDERS:g} times the median or more in {int(high.sum())} of {layers} blocks, up to "
-        f"{ratio.max():,.0f} times (block {int(ratio.argmax())}). There it stands at position 0 in {first:.0%} "
-        f"of the cases,\nand in feature {numbers[commonest]} in {counts[commonest] / counts.sum():.0%}. "
+        f"{ratio.max():,.0f} times (block {int(ratio.argmax())}). There it stands\nat position 0 in {first:.0%} "
+        f"of the cases, and in feature {numbers[commonest]} in {counts[commonest] / counts.sum():.0%}. "
         f"After position 0 it is {later.max():,.0f} times the median at most."
     )
 
@@ -73,7 +73,7 @@ def plot(known: dict[str, Arrays]) -> Figure:
             colour = BLACK if name == DENSE else COLOURS[(place - 1) % len(COLOURS)]
             ends += _lines(axes, name, arrays, colour)
         layers = max(arrays["hidden largest"].shape[1] for arrays in known.values())
-        axes.set_xlim(0, (layers - 1) * 1.25)
+        axes.set_xlim(0, max(layers - 1, 1) * 1.35)
         axes.set_xticks(range(0, layers, max(1, layers // 6)))
         plain_log(axes, "y", TICKS)
         axes.set_xlabel("block")

@@ -121,3 +121,20 @@ def _authors_block(weight: Tensor, factor: Tensor, start: int, values: Values) -
         block[:, i:] -= errors[:, i, None] @ own[i, None, i:]
     weight[:, start:end] = done
     weight[:, end:] -= errors @ factor[start:end, end:]
+
+
+def plain_obc(weight: Tensor, gram: Tensor, sparsity: float) -> Tensor:
+    """Optimal Brain Compression as it reads, every row's inverse Hessian updated in place. Gives the mask."""
+    factor = inverse_factor(gram, DAMPING)
+    inverse = (factor.upper.T @ factor.upper).expand(len(weight), -1, -1).clone()
+    weight, mask = weight.double(), torch.zeros(weight.shape, dtype=torch.bool, device=weight.device)
+    rows = torch.arange(len(weight), device=weight.device)
+    for _ in range(round(sparsity * weight.shape[1])):
+        costs = weight.square() / inverse.diagonal(dim1=1, dim2=2)
+        chosen = costs.masked_fill(mask, torch.inf).argmin(1)
+        column, pivot = inverse[rows, chosen], inverse[rows, chosen, chosen][:, None]
+        weight = weight - weight.gather(1, chosen[:, None]) / pivot * column
+        inverse.baddbmm_(column[:, :, None], (column / pivot)[:, None], alpha=-1)
+        mask[rows, chosen] = True
+        weight.masked_fill_(mask, 0)
+    return mask

@@ -25,7 +25,7 @@ from compress.pruning.sparsegpt import SparseGPT
 
 PAPER_SCALE = "paper-opt"
 pytestmark = [
-    pytest.mark.cost(shared="output errors", embedded=(3, 60, 900), gpu=(5, 60, 300)),
+    pytest.mark.cost(shared="output errors", embedded=(3, 45, 600), gpu=(5, 60, 300)),
     pytest.mark.cost(of=OBC, embedded=(4, 40, 60), gpu=(5, 60, 90)),
     pytest.mark.cost(of=(SaliencyPruning, SparseGPT), embedded=(2, 8, 60), gpu=(2, 5, 10)),
     pytest.mark.cost(of=Method, embedded=(1, 5, 20), gpu=(1, 2, 4)),

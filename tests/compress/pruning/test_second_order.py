@@ -117,6 +117,7 @@ def test_obc_is_its_definition_in_chunks_of_any_length(rows, damping):
     done = obc(weight, gram, sparsity=0.5, damping=damping, rows=rows)
     expected, masks = oracle_obc(weight.numpy(), damped(gram, damping).numpy(), 12)
     np.testing.assert_array_equal(done.mask.numpy(), masks)
+    assert (done.weight[done.mask] == 0).all()  # and not what rounding leaves of zero
     np.testing.assert_allclose(done.weight.numpy(), expected, atol=1e-9)  # eps times the condition, about 1e4
 
 

@@ -105,6 +105,24 @@ def test_heads_that_nothing_reads_go_whole_in_every_family(tiny, tokens):
     assert tiny(input_ids=tokens).logits.isfinite().all()
 
 
+@pytest.mark.parametrize("part", ["q_proj", "k_proj", "v_proj", "o_proj"])
+@pytest.mark.parametrize("group", [0, 1])
+def test_each_projection_counts_for_its_group_of_heads(tokens, part, group):
+    """Only one projection has gradients, and those of one group alone: the other group goes."""
+    model = tiny_llama()
+    blocks, sums = find_blocks(model), model_sums(model, tokens)
+    for name, own in sums.items():
+        counts = torch.zeros_like(own.sum)
+        if name.endswith(part):
+            halves = counts.chunk(2, dim=1 if part == "o_proj" else 0)
+            halves[group].fill_(1)
+        own.sum = counts
+    dense = [linear_layers(block)["self_attn.o_proj"].weight for block in blocks]
+    apply(TaylorPruning(0.5, head_width=6).informed(sums), blocks, model=model)
+    for block, weight in zip(blocks, dense, strict=True):
+        assert torch.equal(block.self_attn.o_proj.weight, weight.chunk(2, dim=1)[group])
+
+
 def test_as_many_weights_go_as_by_any_other_importance(tokens):
     model = tiny_llama()
     sums = model_sums(model, tokens)
