@@ -24,8 +24,10 @@ from bench.survey.trained.recipes import (
     Unadapted,
     layers_of,
 )
-from bench.survey.trained.rows import UNKNOWN, over, share
+from bench.survey.trained.rows import UNKNOWN, cut_short, over, share
 from bench.survey.trained.settings import PROTOCOLS, SPARSITIES
+from bench.verdict.documents import Interval
+from bench.verdict.regions import Region
 from compress.pruning.retrained import masks_of, sparsity_of
 from compress.quantization.grouping import PerRow
 from compress.quantization.rounding import RoundToNearest
@@ -229,6 +231,13 @@ def test_there_is_no_share_of_what_was_not_lost(lab, monkeypatch):
     noise = {Longer(): 0.0, Pruned(0.5): np.linspace(-1, 1, 8).reshape(2, 4), Retrained((0.5,), 1): 0.1}
     monkeypatch.setattr(lab, "losses", lambda recipe: 2.0 + noise[recipe] + np.zeros((2, 4)))
     assert share(lab, (Pruned(0.5), Longer()), (Retrained((0.5,), 1), Longer())) is UNKNOWN
+
+
+@pytest.mark.parametrize(("low", "after", "said"), [(0.95, 1, ""), (0.5, 1, "retrain longer"), (0.5, 8, "")])
+def test_short_retraining_may_show_that_it_helps_and_not_that_it_does_not(lab, monkeypatch, low, after, said):
+    monkeypatch.setattr(lab, "settings", replace(TOY, after=after))
+    reason = cut_short(lab, Interval(low, low, low), Region(low=0.9))
+    assert said in reason and bool(reason) == bool(said)
 
 
 def test_a_model_that_counts_beat_may_not_judge(lab, monkeypatch):
