@@ -18,7 +18,7 @@ from bench.parameters import parameters
 from bench.survey.rates import KEPT, WIDE, largest_rate
 from bench.survey.trained.lab import Trained
 from bench.survey.trained.recipes import Gradual, Longer, OneShot, Pruned, Retrained, Shared
-from bench.survey.trained.rows import BETTER, COSTS, HOWEVER_LITTLE, UNKNOWN, over, settle, share
+from bench.survey.trained.rows import BETTER, COSTS, HOWEVER_LITTLE, UNKNOWN, cut_short, over, settle, share
 from bench.survey.trained.settings import SPARSITIES
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
@@ -72,6 +72,7 @@ def test_retraining_regains_what_pruning_loses(trained: Trained, conclude: Concl
         return
     interval = share(trained, (Pruned(sparsity), longer), (retrained, longer))
     doubt = "pruning alone loses nothing that could be regained" if interval is UNKNOWN else ""
+    doubt = doubt or cut_short(trained, interval, row.accept)
     settle(conclude, trained, row, interval, shown, doubt=doubt)
 
 
@@ -137,7 +138,8 @@ def test_largest_rate_with_retraining(trained: Trained, conclude: Conclude, row:
         for each in curve
     ]
     ratios = [over(trained, each, longer) for each in curve]
-    settle(conclude, trained, row, largest_rate(dict(zip(rates, ratios, strict=True))), [*curve, longer])
+    interval = largest_rate(dict(zip(rates, ratios, strict=True)))
+    settle(conclude, trained, row, interval, [*curve, longer], doubt=cut_short(trained, interval, row.accept))
 
 
 @pytest.mark.parametrize("row", parameters(UNTRAINED))

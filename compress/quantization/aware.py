@@ -1,8 +1,8 @@
 """Quantization-aware training with learned step sizes (LSQ, Esser et al. 2020).
 
 A layer's weight is rounded in every forward pass; gradients pass the rounding straight through (Bengio et al. 2013) and
-reach the steps, of which each output has one. What is trained is the weight before rounding and the steps. Grids are
-symmetric, as `compress.grid.fit_grid` has them: codes -top..top with `top = 2^(bits-1) - 1`.
+reach the steps, of which each output has one. What is trained is the weight before rounding and the steps. Codes are
+the paper's for signed values, `-2^(bits-1) .. 2^(bits-1) - 1`, all that so many bits can tell apart.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ INPUTS = "learned_inputs"
 """Name of a layer's module that rounds its inputs."""
 
 
-def top_code(bits: int) -> int:
-    """Largest code of a symmetric grid, `2^(bits-1) - 1`."""
-    return 2 ** (bits - 1) - 1
+def ends(bits: int) -> tuple[int, int]:
+    """Lowest and highest code, `-2^(bits-1)` and `2^(bits-1) - 1`."""
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 
 def first_steps(values: Tensor, bits: int) -> Tensor:
-    """Steps that training starts from, `2 mean|v| / sqrt(top)` over the last axis (§2.1): `[..., 1]`.
+    """Steps that training starts from, `2 mean|v| / sqrt(highest)` over the last axis (§2.1): `[..., 1]`.
 
     A group of zeros alone gets the mean of the others' steps, or 1 where there are none: a step of zero would keep its
     weights at zero for ever.
@@ -45,7 +45,7 @@ def first_steps(values: Tensor, bits: int) -> Tensor:
     """
     if not values.isfinite().all():
         raise ValueError("a value is NaN or infinite, so no step fits it; repair the checkpoint or lower the rate")
-    steps = 2 * values.double().abs().mean(-1, keepdim=True) / math.sqrt(top_code(bits))
+    steps = 2 * values.double().abs().mean(-1, keepdim=True) / math.sqrt(ends(bits)[1])
     used = steps > 0
     spare = steps.sum() / used.sum() if used.any() else steps.new_ones(())
     return torch.where(used, steps, spare).to(values.dtype)
@@ -55,18 +55,18 @@ class _Rounding(torch.autograd.Function):
     """Rounding to multiples of a step, and its gradients (eq. 1 to 3)."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, steps: Tensor, top: int, scale: float) -> Tensor:
+    def forward(ctx: Any, values: Tensor, steps: Tensor, bits: int, scale: float) -> Tensor:
         ratio = values / steps
-        codes = ratio.round().clamp_(-top, top)
+        codes = ratio.round().clamp_(*ends(bits))
         ctx.save_for_backward(ratio, codes)
-        ctx.top, ctx.scale, ctx.shape = top, scale, steps.shape
+        ctx.bits, ctx.scale, ctx.shape = bits, scale, steps.shape
         return codes * steps
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,), (ratio, codes) = gradients, ctx.saved_tensors
-        inside = ratio.abs() < ctx.top
+        (gradient,), (ratio, codes), (lowest, highest) = gradients, ctx.saved_tensors, ends(ctx.bits)
+        inside = (ratio > lowest) & (ratio < highest)
         by_step = gradient * torch.where(inside, codes - ratio, codes)
         return gradient * inside, by_step.sum_to_size(ctx.shape) * ctx.scale, None, None
 
@@ -74,8 +74,9 @@ class _Rounding(torch.autograd.Function):
 def rounded(values: Tensor, steps: Tensor, bits: int, members: int) -> Tensor:
     """Values on their grid, with straight-through gradients.
 
-    By a value `v` the derivative is 1 where `|v| < top * step`, else 0. By its step it is `round(v / step) - v / step`
-    inside and the end's code outside (eq. 3), summed over the group and times `1 / sqrt(members * top)` (§2.2).
+    By a value `v` the derivative is 1 where `v / step` lies between the lowest and the highest code, else 0. By its
+    step it is `round(v / step) - v / step` inside and the end's code outside (eq. 3), summed over the group and times
+    `1 / sqrt(members * highest)` (§2.2).
 
     Args:
         values: `[..., n]`.
@@ -83,9 +84,8 @@ def rounded(values: Tensor, steps: Tensor, bits: int, members: int) -> Tensor:
         bits: at least 2.
         members: values that share a step.
     """
-    top = top_code(bits)
-    # torch.autograd.Function.apply is untyped.
-    return _Rounding.apply(values, steps, top, 1 / math.sqrt(members * top))  # pyright: ignore[reportReturnType]
+    scale = 1 / math.sqrt(members * ends(bits)[1])
+    return _Rounding.apply(values, steps, bits, scale)  # pyright: ignore[reportReturnType] - apply is untyped
 
 
 class LearnedWeightSteps(nn.Module):
@@ -98,7 +98,7 @@ class LearnedWeightSteps(nn.Module):
         self.steps = nn.Parameter(first_steps(weight.detach().float(), bits)[:, 0].to(weight.dtype))
 
     def positive(self) -> Tensor:
-        """Steps `[d_out, 1]`: a step and its negative are one grid, and none is zero."""
+        """Steps `[d_out, 1]`, none of which training can bring to zero or below."""
         return self.steps.abs().clamp_min(torch.finfo(self.steps.dtype).tiny)[:, None]
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -107,8 +107,7 @@ class LearnedWeightSteps(nn.Module):
 
     def codes(self, weight: Tensor) -> Tensor:
         """Whole numbers `[d_out, d_in]` of a weight before rounding."""
-        top = top_code(self.bits)
-        return (weight / self.positive()).round().clamp(-top, top)
+        return (weight / self.positive()).round().clamp(*ends(self.bits))
 
 
 class LearnedInputStep(nn.Module):
@@ -200,7 +199,8 @@ class LearnedRounding(Method):
             scale_bits=steps.numel() * element_bits(steps),
             held_bits=weight.numel() * element_bits(weight),
         )
-        grid = WeightGrid(self.bits, weight.shape[1], True, steps, torch.zeros_like(steps))
+        # One zero point for all layers, which is known beforehand and takes no bits.
+        grid = WeightGrid(self.bits, weight.shape[1], False, steps, torch.full_like(steps, -ends(self.bits)[0]))
         return SimulatedLinear(weight, layer.bias, storage=storage, quantize_inputs=_frozen_inputs(layer), grid=grid)
 
 

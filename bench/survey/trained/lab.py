@@ -28,9 +28,12 @@ from bench.verdict.evidence import Arrays, Origin
 from compress.layers import SimulatedLinear
 from compress.size import total
 from models.data.text import text_sha256
+from models.training.plan import Diverged
 
 NGRAM = 2
 """Order of the n-gram model that the dense one must beat: more than pairs of neighbours has to be learned."""
+BEYOND = 2
+"""Rates that are tried beyond an end at most."""
 
 
 class Trained(Instrument):
@@ -72,15 +75,36 @@ class Trained(Instrument):
         """Losses over all seeds, `[seeds, documents]`."""
         return np.stack([self.measure(recipe, seed)["loss"] for seed in self.settings.seeds])
 
+    def held_out(self, recipe: Recipe) -> float:
+        """Held-out loss under the first seed, by which choices are made; infinite where the training diverged."""
+        try:
+            return float(self.measure(recipe, self.settings.seeds[0])["held_out"][0])
+        except Diverged:
+            return math.inf
+
     def chosen(self, recipes: Iterable[Recipe]) -> Any:
-        """The recipe with the lowest held-out loss under the first seed; ties to the first."""
-        tried = list(recipes)
-        held = [float(self.measure(recipe, self.settings.seeds[0])["held_out"][0]) for recipe in tried]
-        return tried[held.index(min(held))]
+        """The recipe with the lowest held-out loss; ties to the first."""
+        return min(recipes, key=self.held_out)
 
     def at_best_rate(self, recipe: Any, rates: Sequence[float] | None = None) -> Any:
-        """A recipe at the rate that is best on held-out text."""
-        return self.chosen(replace(recipe, rate=rate) for rate in rates or self.settings.rates)
+        """A recipe at the rate that is best on held-out text.
+
+        Rates are in geometric progression, about. Where the best is at an end of those tried, the next one beyond it is
+        tried as well, `BEYOND` times at most.
+        """
+        tried = [replace(recipe, rate=rate) for rate in rates or self.settings.rates]
+        best = self.chosen(tried)
+        if len(tried) < 2:
+            return best
+        factor = (tried[-1].rate / tried[0].rate) ** (1 / (len(tried) - 1))
+        for _ in range(BEYOND):
+            if best not in (tried[0], tried[-1]):
+                break
+            rate = best.rate * factor if best == tried[-1] else best.rate / factor
+            tried.append(replace(recipe, rate=float(f"{rate:.1g}")))
+            tried.sort(key=lambda each: each.rate)
+            best = self.chosen(tried)
+        return best
 
     def _counted(self, order: int) -> Arrays:
         text, vocabulary = self.texts.own, self.settings.shape.vocabulary

@@ -23,7 +23,7 @@ from bench.survey.trained.recipes import (
 )
 from bench.verdict.crossed import crossed_interval
 from bench.verdict.documents import Array, Interval
-from bench.verdict.regions import Region
+from bench.verdict.regions import Region, Verdict, judge
 from bench.verdict.rows import Row
 
 COSTS = [
@@ -65,6 +65,20 @@ def share(lab: Trained, lost: tuple[Recipe, Recipe], left: tuple[Recipe, Recipe]
         return UNKNOWN
     values = np.stack([gaps(lab, *left), gaps(lab, *lost)], axis=-1)
     return crossed_interval(values, lambda means: 1 - means[..., 0] / means[..., 1])
+
+
+def cut_short(lab: Trained, interval: Interval, accept: Region) -> str:
+    """Reason why a row on retraining that falls short may not vote; empty where it holds, or retraining was long.
+
+    More retraining can only regain more. Han et al. (2015, §4.2) retrain AlexNet for 173 hours after 75 of training.
+    """
+    after, trained = lab.settings.after, lab.settings.dense.steps
+    if judge(interval, accept) is Verdict.REPRODUCED or after >= trained:
+        return ""
+    return (
+        f"retraining had {after:,} steps after {trained:,} of training, and the paper's has more than twice as many as "
+        "its training; retrain longer"
+    )
 
 
 def settle(

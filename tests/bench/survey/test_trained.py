@@ -1,5 +1,6 @@
 """The instrument of training-time methods on a toy text: what its recipes share, keep, and may not read."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -23,8 +24,10 @@ from bench.survey.trained.recipes import (
     Unadapted,
     layers_of,
 )
-from bench.survey.trained.rows import UNKNOWN, over, share
+from bench.survey.trained.rows import UNKNOWN, cut_short, over, share
 from bench.survey.trained.settings import PROTOCOLS, SPARSITIES
+from bench.verdict.documents import Interval
+from bench.verdict.regions import Region
 from compress.pruning.retrained import masks_of, sparsity_of
 from compress.quantization.grouping import PerRow
 from compress.quantization.rounding import RoundToNearest
@@ -32,6 +35,7 @@ from models.data.tasks import Task
 from models.data.text import Document
 from models.gpt2 import GPT2Shape, build
 from models.training import train as training
+from models.training.plan import Diverged
 from tests.bench.sessions import session
 
 QUICK = PROTOCOLS["embedded", "quick"]
@@ -164,11 +168,30 @@ def test_rounding_after_training_rounds_the_model_that_went_on(lab):
     assert (rounded - longer).abs().max() <= longer.abs().max() / 127 / 2 * 1.001
 
 
-def test_the_best_rate_is_that_of_the_lowest_held_out_loss(lab, monkeypatch):
-    held = {0.1: 2.0, 0.3: 1.0, 0.5: 3.0}
-    monkeypatch.setattr(lab, "measure", lambda recipe, seed: {"held_out": np.array([held[recipe.rate]]), "loss": None})
-    assert lab.at_best_rate(Longer(), tuple(held)).rate == 0.3
-    assert lab.at_best_rate(Longer(), (0.1, 0.5)).rate == 0.1
+@pytest.mark.parametrize(
+    ("held", "best"),
+    [
+        ({0.1: 2.0, 0.3: 1.0, 1.0: 3.0}, 0.3),
+        ({0.1: 1.0, 0.3: 2.0, 1.0: 3.0, 0.03: 1.5}, 0.1),  # the next below is no better
+        ({0.1: 4.0, 0.3: 3.0, 1.0: 2.0, 3.0: 1.0, 9.0: 5.0}, 3.0),  # the next above is, and the one after is not
+        ({0.1: 4.0, 0.3: 3.0, 1.0: 2.0, 3.0: math.inf}, 1.0),  # the next above diverges
+    ],
+)
+def test_the_best_rate_is_that_of_the_lowest_held_out_loss_and_no_end_of_those_tried(lab, monkeypatch, held, best):
+    monkeypatch.setattr(lab, "held_out", lambda recipe: held[recipe.rate])
+    assert lab.at_best_rate(Longer(), (0.1, 0.3, 1.0)).rate == best
+
+
+def test_a_single_rate_is_what_it_is(lab):
+    assert lab.at_best_rate(Longer(), (0.3,)).rate == 0.3
+
+
+def test_a_training_that_diverges_is_never_chosen(lab, monkeypatch):
+    def diverges(_recipe, _seed):
+        raise Diverged(3, 1.0, math.nan, None)
+
+    monkeypatch.setattr(lab, "measure", diverges)
+    assert lab.held_out(Longer()) == math.inf
 
 
 def test_adapters_change_nothing_at_first_and_merge_into_what_they_were():
@@ -208,6 +231,13 @@ def test_there_is_no_share_of_what_was_not_lost(lab, monkeypatch):
     noise = {Longer(): 0.0, Pruned(0.5): np.linspace(-1, 1, 8).reshape(2, 4), Retrained((0.5,), 1): 0.1}
     monkeypatch.setattr(lab, "losses", lambda recipe: 2.0 + noise[recipe] + np.zeros((2, 4)))
     assert share(lab, (Pruned(0.5), Longer()), (Retrained((0.5,), 1), Longer())) is UNKNOWN
+
+
+@pytest.mark.parametrize(("low", "after", "said"), [(0.95, 1, ""), (0.5, 1, "retrain longer"), (0.5, 8, "")])
+def test_short_retraining_may_show_that_it_helps_and_not_that_it_does_not(lab, monkeypatch, low, after, said):
+    monkeypatch.setattr(lab, "settings", replace(TOY, after=after))
+    reason = cut_short(lab, Interval(low, low, low), Region(low=0.9))
+    assert said in reason and bool(reason) == bool(said)
 
 
 def test_a_model_that_counts_beat_may_not_judge(lab, monkeypatch):
