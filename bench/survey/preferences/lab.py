@@ -223,7 +223,7 @@ class Preferences(Instrument):
             model=f"GPT-2 {shape.layers}x{shape.width}, student of {self.trained.shape.layers}x"
             f"{self.trained.shape.width}, trained here",
             text_sha256=self._text_sha256,
-            model_sha256=hashlib.sha256(f"{s!r} {self.trained.decisive()!r}".encode()).hexdigest(),
+            model_sha256=hashlib.sha256(f"{s.decisive()!r} {self.trained.decisive()!r}".encode()).hexdigest(),
         )
 
     @cached_property

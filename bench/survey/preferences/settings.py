@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from models.gpt2 import GPT2Shape
 from models.training.plan import Training
@@ -37,8 +38,12 @@ class PreferenceSettings:
     continuation: int = 24
     own: int = 2
     """Candidates of a prompt that the teacher continues, and as many that the student does: four, as Zephyr's."""
-    rates: tuple[float, ...] = (0.03, 0.1, 0.3)
+    rates: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
     """Factors on the rate of `further` that are tried."""
+
+    def decisive(self) -> dict[str, Any]:
+        """Settings that decide what one student is; how many seeds there are, and which rates are tried, is no part."""
+        return {name: value for name, value in asdict(self).items() if name not in {"seeds", "rates"}}
 
     def student(self, teacher: GPT2Shape) -> GPT2Shape:
         """Shape of the student, with the teacher's vocabulary and context."""
