@@ -21,7 +21,7 @@ from bench.report.survey import front_of
 from bench.report.tables import interval, table
 from bench.verdict.documents import Interval, cluster_interval
 from bench.verdict.evidence import Evidence, Result, Variant
-from bench.verdict.footprints import Best, Curve, best_at, curve_of, footprints_of, overtaking
+from bench.verdict.footprints import USABLE, Best, Curve, best_at, curve_of, footprints_of, overtaking
 from bench.verdict.lines import clean
 
 CLAIM, STEM = "SV20", "footprint"
@@ -156,7 +156,7 @@ def page(view: View, known: Comparison) -> str:
         f"![KL against the bytes of the file, a line a family]({PLOT})",
         "## Best family by footprint\n\nBetween its sizes a family's loss is interpolated on the logarithm of bytes; "
         "beyond its largest file it stays as good. The lead is\nthe next family's perplexity over the best's, on the "
-        "same documents that chose both.\n\n"
+        "same documents that chose both; of use is what has at most twice the dense model's perplexity.\n\n"
         + table(told, ["MB", "best", "perplexity over dense [95 %]", "next", "its lead [95 %]"]),
         "## Where families cross\n\n"
         + (
@@ -175,6 +175,8 @@ def page(view: View, known: Comparison) -> str:
 
 
 def _told(best: Best) -> list[str]:
+    if best.ratio.value > USABLE:
+        return [f"{best.bytes / 1e6:.4g}", "none of use", _interval(best.ratio), "–", "–"]
     lead = "–" if best.lead is None else _interval(best.lead)
     return [f"{best.bytes / 1e6:.4g}", best.family, _interval(best.ratio), best.runner_up or "–", lead]
 
