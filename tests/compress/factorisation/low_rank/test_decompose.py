@@ -74,6 +74,12 @@ def test_row_weighted_error_is_the_least_there_is(case, rank):
     assert float(error) == pytest.approx(best, rel=1e-8, abs=1e-10 * float((rows @ weight).square().sum()))
 
 
+def test_weighted_factors_meet_at_one_length_too():
+    weight, importance, gram = random(6, 9), random(6, seed=1).exp(), torch.diag(random(9, seed=2).exp())
+    for factors in (row_weighted_svd(weight, importance, 3), input_weighted_svd(weight, gram, 3)):
+        torch.testing.assert_close(factors.left.norm(dim=0), factors.right.norm(dim=1))
+
+
 @pytest.mark.parametrize("factor", [1e-25, 1e25])
 def test_a_common_factor_of_the_importances_changes_nothing(factor):
     weight, importance = random(6, 9), random(6, seed=1).exp()
