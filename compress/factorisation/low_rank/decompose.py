@@ -16,7 +16,7 @@ from compress.factorisation.kronecker.sums import van_loan
 from compress.factorisation.low_rank.rank import check_rank
 
 LEAST_IMPORTANCE = 1e-12
-"""Importance of a row that has none, over the rows' mean: it takes no rank from others, and is fitted with theirs."""
+"""Importance of a row that has none, over the largest: it takes no rank from others, and is fitted with theirs."""
 
 
 class Factors(NamedTuple):
@@ -63,7 +63,7 @@ def row_weighted_svd(weight: Tensor, importance: Tensor, rank: int) -> Factors:
 
     V holds the r leading right singular vectors of `diag(√I) W`, and `U = W Vᵀ`, which is the paper's
     `diag(1/√I) U' Σ` without its division. Importances reach over many powers of ten, which a Gram matrix would
-    square: this one is a full SVD. A row without importance counts as `LEAST_IMPORTANCE` of the mean; if no row has
+    square: this one is a full SVD. A row without importance counts as `LEAST_IMPORTANCE` of the largest; if no row has
     any, all count alike, and the result is `truncated_svd`'s.
 
     Args:

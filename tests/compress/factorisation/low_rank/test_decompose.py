@@ -74,6 +74,19 @@ def test_row_weighted_error_is_the_least_there_is(case, rank):
     assert float(error) == pytest.approx(best, rel=1e-8, abs=1e-10 * float((rows @ weight).square().sum()))
 
 
+def test_weighted_factors_meet_at_one_length_too():
+    weight, importance, gram = random(6, 9), random(6, seed=1).exp(), torch.diag(random(9, seed=2).exp())
+    for factors in (row_weighted_svd(weight, importance, 3), input_weighted_svd(weight, gram, 3)):
+        torch.testing.assert_close(factors.left.norm(dim=0), factors.right.norm(dim=1))
+
+
+@pytest.mark.parametrize("factor", [1e-25, 1e25])
+def test_a_common_factor_of_the_importances_changes_nothing(factor):
+    weight, importance = random(6, 9), random(6, seed=1).exp()
+    expected = row_weighted_svd(weight, importance, 3).product()
+    torch.testing.assert_close(row_weighted_svd(weight, importance * factor, 3).product(), expected)
+
+
 def test_factors_are_the_papers():
     """`diag(1/√I) U Σ` and Vᵀ of the weighted matrix (Hsu et al. 2022, eq. 6), by numpy."""
     weight, importance = random(6, 9), random(6, seed=1).exp()

@@ -134,3 +134,18 @@ def test_inputs_of_one_size_change_nothing_and_none_are_refused():
         ScaledLowRankPlusSparse(0.7, 0.3)(layer)
     with pytest.raises(ValueError, match="calibration overflowed"):
         ScaledLowRankPlusSparse(0.7, 0.3)(layer, measured(layer, ones * torch.inf, SquaredInputs))
+
+
+def test_a_budget_by_hand():
+    """Of 256 bits rank 1 takes 128 and the mask 16; of a share of 175.6 bits 31 are left, one value of 16."""
+    assert budget_of(4, 4, 16, share=175.6 / 256, low_rank=0.1) == (1, 1)
+    assert budget_of(4, 4, 16, share=176 / 256, low_rank=0.1) == (1, 2)
+    with pytest.raises(ValueError, match=r"give a share above 0\.625 or a smaller low_rank"):
+        budget_of(4, 4, 16, share=159 / 256, low_rank=0.1)
+
+
+def test_inputs_that_were_all_zero_count_alike():
+    layer = layer_of(random(9, 7).float())
+    made = ScaledLowRankPlusSparse(0.7, 0.3)(layer, measured(layer, torch.zeros(5, 7), SquaredInputs))
+    again = ScaledLowRankPlusSparse(0.7, 0.3)(layer, measured(layer, torch.ones(5, 7), SquaredInputs))
+    torch.testing.assert_close(made.weight(), again.weight())
