@@ -37,15 +37,18 @@ def ends(bits: int) -> tuple[int, int]:
 def first_steps(values: Tensor, bits: int) -> Tensor:
     """Steps that training starts from, `2 mean|v| / sqrt(highest)` over the last axis (§2.1): `[..., 1]`.
 
-    A group of zeros alone gets the mean of the others' steps, or 1 where there are none: a step of zero would keep its
-    weights at zero for ever.
+    But none is larger than `max|v| / highest`, with which every value is in reach: the paper's is, from 4 bits on, and
+    leaves codes without use (at 8 bits most of them). A group of zeros alone gets the mean of the others' steps, or 1
+    where there are none: a step of zero would keep its weights at zero for ever.
 
     Raises:
         ValueError: a value is not finite.
     """
     if not values.isfinite().all():
         raise ValueError("a value is NaN or infinite, so no step fits it; repair the checkpoint or lower the rate")
-    steps = 2 * values.double().abs().mean(-1, keepdim=True) / math.sqrt(ends(bits)[1])
+    magnitudes, highest = values.double().abs(), ends(bits)[1]
+    reaching = magnitudes.amax(-1, keepdim=True) / highest
+    steps = torch.minimum(2 * magnitudes.mean(-1, keepdim=True) / math.sqrt(highest), reaching)
     used = steps > 0
     spare = steps.sum() / used.sum() if used.any() else steps.new_ones(())
     return torch.where(used, steps, spare).to(values.dtype)

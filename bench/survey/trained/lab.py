@@ -71,9 +71,9 @@ class Trained(Instrument):
             "seconds": np.array(seconds),
         }
 
-    def losses(self, recipe: Recipe) -> Array:
-        """Losses over all seeds, `[seeds, documents]`."""
-        return np.stack([self.measure(recipe, seed)["loss"] for seed in self.settings.seeds])
+    def losses(self, recipe: Recipe, seeds: Sequence[int] | None = None) -> Array:
+        """Losses over some seeds, by default the settings', `[seeds, documents]`."""
+        return np.stack([self.measure(recipe, seed)["loss"] for seed in seeds or self.settings.seeds])
 
     def held_out(self, recipe: Recipe) -> float:
         """Held-out loss under the first seed, by which choices are made; infinite where the training diverged."""

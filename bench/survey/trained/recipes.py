@@ -223,6 +223,22 @@ class Unadapted(Recipe):
 
 
 @dataclass(frozen=True)
+class MoreOfItsOwn(Recipe):
+    """The dense model on the other domain, trained on its own text for as many steps as others are fine-tuned."""
+
+    rate: float = 0.1
+    """Factor on the dense model's rate."""
+    elsewhere = True
+
+    def made(self, lab: Any, seed: int) -> PreTrainedModel:
+        """Dense model that went on."""
+        return lab.going_on(self, seed, lab.dense(seed), share=lab.settings.domain / lab.settings.after)
+
+    def __str__(self) -> str:
+        return "dense, more of its own text"
+
+
+@dataclass(frozen=True)
 class Adapted(Recipe):
     """The dense model fine-tuned on another domain: low-rank adapters of every linear layer, or all weights."""
 

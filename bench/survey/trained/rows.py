@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from bench.survey.trained.recipes import (
     Aware,
     Gradual,
     Longer,
+    MoreOfItsOwn,
     OneShot,
     Pruned,
     Recipe,
@@ -32,23 +34,31 @@ COSTS = [
     pytest.mark.cost(of=Ticket, embedded=(2, 0, 100), gpu=(30, 400, 1600)),
     pytest.mark.cost(of=(Longer, Retrained, Gradual, Aware), embedded=(2, 0, 50), gpu=(15, 150, 600)),
     pytest.mark.cost(of=Shared, embedded=(2, 0, 30), gpu=(10, 80, 300)),
-    pytest.mark.cost(of=Adapted, embedded=(2, 0, 36), gpu=(20, 200, 800)),
+    pytest.mark.cost(of=(Adapted, MoreOfItsOwn), embedded=(2, 0, 36), gpu=(20, 200, 800)),
     pytest.mark.cost(of=Recipe, embedded=(1, 0, 4), gpu=(1, 2, 4)),
 ]
 """Costs over all seeds, with the rates that are tried under the first; on one core of two."""
 UNKNOWN = Interval(0.0, -math.inf, math.inf)
 """Share of a difference that there is not."""
+FRESH = 5
+"""Seeds of rows whose models spread widely over them."""
 BETTER, HOWEVER_LITTLE = Region(low=1.0), "lower perplexity, however little"
 
 
-def gaps(lab: Trained, first: Recipe, second: Recipe) -> Array:
+def gaps(lab: Trained, first: Recipe, second: Recipe, seeds: Sequence[int] | None = None) -> Array:
     """Losses of the first minus those of the second, `[seeds, documents]`."""
-    return lab.losses(first) - lab.losses(second)
+    return lab.losses(first, seeds) - lab.losses(second, seeds)
 
 
-def over(lab: Trained, first: Recipe, second: Recipe) -> Interval:
+def over(lab: Trained, first: Recipe, second: Recipe, seeds: Sequence[int] | None = None) -> Interval:
     """Perplexity of the first over that of the second, over seeds and documents."""
-    return crossed_interval(gaps(lab, first, second), lambda means: means[..., 0]).map(np.exp)
+    return crossed_interval(gaps(lab, first, second, seeds), lambda means: means[..., 0]).map(np.exp)
+
+
+def fresh_seeds(lab: Trained) -> range:
+    """Seeds after all those of other rows; no rate was chosen by them."""
+    first = max(lab.settings.seeds) + 1
+    return range(first, first + FRESH)
 
 
 def share(lab: Trained, lost: tuple[Recipe, Recipe], left: tuple[Recipe, Recipe]) -> Interval:
@@ -82,7 +92,14 @@ def cut_short(lab: Trained, interval: Interval, accept: Region) -> str:
 
 
 def settle(
-    conclude: Conclude, lab: Trained, row: Row, interval: Interval, shown: list[Recipe], *, doubt: str = ""
+    conclude: Conclude,
+    lab: Trained,
+    row: Row,
+    interval: Interval,
+    shown: list[Recipe],
+    *,
+    doubt: str = "",
+    seeds: Sequence[int] | None = None,
 ) -> None:
     """Conclude a row with the models that it stands on.
 
@@ -93,15 +110,16 @@ def settle(
         interval: what was measured.
         shown: recipes whose seeds the page shows.
         doubt: why nobody could judge this row; the instrument's own reason goes first.
+        seeds: that it was measured over, where they are not the settings'.
     """
-    details = {"trained": {repr(recipe): described(lab, recipe) for recipe in shown}}
+    details = {"trained": {repr(recipe): described(lab, recipe, seeds) for recipe in shown}}
     doubtful = lab.doubt() or doubt
     conclude(row, interval, lab, doubt=doubtful, details=details, decide="more seeds and documents")
 
 
-def described(lab: Trained, recipe: Recipe) -> dict:
+def described(lab: Trained, recipe: Recipe, seeds: Sequence[int] | None = None) -> dict:
     """Perplexity of every seed, size, zeros and rate."""
-    runs = [lab.measure(recipe, seed) for seed in lab.settings.seeds]
+    runs = [lab.measure(recipe, seed) for seed in seeds or lab.settings.seeds]
     bits = float(np.mean([run["bits_per_weight"] for run in runs]))
     return {
         "name": str(recipe),

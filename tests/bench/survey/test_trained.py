@@ -24,7 +24,7 @@ from bench.survey.trained.recipes import (
     Unadapted,
     layers_of,
 )
-from bench.survey.trained.rows import UNKNOWN, cut_short, over, share
+from bench.survey.trained.rows import UNKNOWN, cut_short, fresh_seeds, over, share
 from bench.survey.trained.settings import PROTOCOLS, SPARSITIES
 from bench.verdict.documents import Interval
 from bench.verdict.regions import Region
@@ -221,7 +221,7 @@ def test_adapted_models_are_scored_on_the_other_domain(lab):
 def test_ratios_and_shares_by_hand(lab, monkeypatch):
     known = {Recipe(): 2.0, Longer(): 1.5, Pruned(0.5): 3.5, Retrained((0.5,), 1): 1.7}
     noise = np.random.default_rng(0).normal(0, 1e-6, (2, 4))
-    monkeypatch.setattr(lab, "losses", lambda recipe: known[recipe] + noise)
+    monkeypatch.setattr(lab, "losses", lambda recipe, _seeds=None: known[recipe] + noise)
     assert over(lab, Recipe(), Longer()).value == pytest.approx(np.exp(0.5))
     interval = share(lab, (Pruned(0.5), Longer()), (Retrained((0.5,), 1), Longer()))
     assert interval.value == pytest.approx(1 - 0.2 / 2.0) and interval.low <= interval.value <= interval.high
@@ -229,7 +229,7 @@ def test_ratios_and_shares_by_hand(lab, monkeypatch):
 
 def test_there_is_no_share_of_what_was_not_lost(lab, monkeypatch):
     noise = {Longer(): 0.0, Pruned(0.5): np.linspace(-1, 1, 8).reshape(2, 4), Retrained((0.5,), 1): 0.1}
-    monkeypatch.setattr(lab, "losses", lambda recipe: 2.0 + noise[recipe] + np.zeros((2, 4)))
+    monkeypatch.setattr(lab, "losses", lambda recipe, _seeds=None: 2.0 + noise[recipe] + np.zeros((2, 4)))
     assert share(lab, (Pruned(0.5), Longer()), (Retrained((0.5,), 1), Longer())) is UNKNOWN
 
 
@@ -242,12 +242,16 @@ def test_short_retraining_may_show_that_it_helps_and_not_that_it_does_not(lab, m
 
 def test_a_model_that_counts_beat_may_not_judge(lab, monkeypatch):
     assert "does not discriminate" in lab.doubt()  # trained on nothing
-    monkeypatch.setattr(lab, "losses", lambda _recipe: np.full((2, QUICK.documents), 0.1))
+    monkeypatch.setattr(lab, "losses", lambda _recipe, _seeds=None: np.full((2, QUICK.documents), 0.1))
     assert not lab.doubt()
 
 
 def test_how_many_seeds_there_are_decides_no_model():
     assert replace(QUICK, seeds=(5, 6, 7), rates=(1.0,)).decisive() == QUICK.decisive()
+
+
+def test_fresh_seeds_are_none_of_the_others(lab):
+    assert not set(fresh_seeds(lab)) & set(QUICK.seeds) and len(fresh_seeds(lab)) == 5
 
 
 def test_too_little_text_is_said_beforehand(lab, monkeypatch):

@@ -89,10 +89,19 @@ def test_nothing_reaches_values_outside_the_grid(values):
 
 
 def test_first_steps_by_hand():
-    steps = first_steps(torch.tensor([[1.0, -3.0], [0.0, 0.0]]), 4)
-    expected = 2 * 2 / math.sqrt(7)  # a row of zeros gets the mean of the others
-    torch.testing.assert_close(steps, torch.full((2, 1), expected))
+    values = torch.tensor([[1.0, -3.0], [0.0, 0.0]])
+    torch.testing.assert_close(first_steps(values, 4), torch.full((2, 1), 3 / 7))  # the largest value in reach
+    torch.testing.assert_close(first_steps(values, 2), torch.full((2, 1), 3.0))
+    flat = torch.tensor([[1.0, 1.0, 1.0, 1.0, 9.0, -1.0, 1.0, 1.0]])
+    torch.testing.assert_close(first_steps(flat, 2), torch.full((1, 1), 4.0))  # twice the mean
     torch.testing.assert_close(first_steps(torch.zeros(1, 2), 4), torch.ones(1, 1))
+
+
+@given(values=rows, bits=st.sampled_from(BITS))
+def test_first_steps_leave_the_end_of_the_grid_to_be_used(values, bits):
+    weight = torch.tensor(values[None])
+    largest = weight.abs().max()
+    assert largest == 0 or largest / first_steps(weight, bits) >= ends(bits)[1] * (1 - 1e-12)  # divided twice
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
