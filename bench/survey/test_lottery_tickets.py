@@ -2,9 +2,8 @@
 
 §3.2: dense networks "contain subnetworks - often a tenth of the size or less - which, when trained in isolation, reach
 test accuracy comparable to the original dense network" (Frankle & Carbin 2019). Masks are found by magnitude in three
-rounds over all blocks' linear layers; a ticket begins with its first weights again. That a ticket falls short can be
-judged only at a sparsity at which pruning and retraining keeps the dense model's quality: there a subnetwork of that
-size is known to exist.
+rounds over all blocks' linear layers; a ticket begins with its first weights again. Only a sparsity at which pruning
+and retraining keeps the dense model's quality can be judged: there a subnetwork of that size is known to exist.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ ROUNDS = {sparsity: SPARSITIES[: place + 1] for place, sparsity in enumerate(SPA
 OVER_DENSE = "perplexity over that of the dense model, trained for as many steps"
 
 
-def known(sparsity: float) -> tuple[Retrained, ...]:
-    """Subnetworks that are known to be there: pruned at once or in rounds, and retrained."""
-    return Retrained((sparsity,), 1), Retrained(ROUNDS[sparsity], len(SPARSITIES))
+def known(sparsity: float) -> Retrained:
+    """Subnetwork that is known to be there: pruned and retrained in rounds."""
+    return Retrained(ROUNDS[sparsity], len(SPARSITIES))
 
 
 def against_dense(sparsity: float, kind: str, of: str, accept: Region, why: str, *, control: bool = False) -> Row:
@@ -39,7 +38,7 @@ def against_dense(sparsity: float, kind: str, of: str, accept: Region, why: str,
         Recipe(),
         *(Ticket(rounds) for rounds in _before(ROUNDS[sparsity])),
         ticket,
-        *known(sparsity),
+        known(sparsity),
         Longer(),
     )
     return Row(
@@ -102,21 +101,15 @@ def test_a_late_ticket_reaches_the_dense_model(trained: Trained, conclude: Concl
 
 def _settle_ticket(conclude: Conclude, lab: Trained, row: Row, ticket: Ticket) -> None:
     interval = over(lab, ticket, Recipe())
-<<<<<<< HEAD
-    # A ticket that is as good shows by itself that such a subnetwork exists.
-    doubt = "" if interval.high <= COMPARABLE.high else _no_such_subnetwork(lab, ticket.rounds[-1])
-=======
     # A ticket that is as good is a subnetwork that is known to be there.
     seen = judge(interval, row.accept) is Verdict.REPRODUCED
     doubt = "" if seen else _no_such_subnetwork(lab, ticket.rounds[-1])
->>>>>>> 2d9879be04122a5434855ec665ecfa1965e3dc34
     settle(conclude, lab, row, interval, [ticket, Recipe()], doubt=doubt)
 
 
 def _no_such_subnetwork(lab: Trained, sparsity: float) -> str:
     """Reason why no ticket can be asked for at a sparsity; empty where a subnetwork is known to be as good."""
-    best = lab.chosen(lab.at_best_rate(recipe) for recipe in known(sparsity))
-    found = over(lab, best, lab.at_best_rate(Longer()))
+    found = over(lab, lab.at_best_rate(known(sparsity)), lab.at_best_rate(Longer()))
     if found.value <= COMPARABLE.high:
         return ""
     return (
