@@ -57,6 +57,7 @@ def features(request: pytest.FixtureRequest, session: Session, survey: Survey) -
     return once(request, ("features", id(session)), lambda: FeatureDistillation(session, settings, survey))
 
 
+@pytest.fixture
 def outliers(request: pytest.FixtureRequest, session: Session) -> Outliers:
     """Magnitudes of the session's model."""
     settings = at(session.settings.scale, session.settings.effort)

@@ -11,13 +11,17 @@ import compress
 from compress.calibrate import linear_layers
 from compress.coding import DeepCompression
 from compress.factorisation.kronecker.method import KroneckerFactorisation, KroneckerFitToInputs, Start
+from compress.factorisation.low_rank.methods import ActivationAwareSVD, FisherWeightedSVD, TruncatedSVD
+from compress.factorisation.low_rank.sparse import LowRankPlusSparse, ScaledLowRankPlusSparse
 from compress.layers import grids_of
 from compress.method import Method
 from compress.pruning.equal_count import UnstructuredCounterpart
 from compress.pruning.magnitude import ComparisonGroup, MagnitudePruning
 from compress.pruning.random import RandomPruning
+from compress.pruning.second_order import OBC, SaliencyPruning
 from compress.pruning.sparsegpt import SparseGPT
 from compress.pruning.structured import StructuredPruning
+from compress.pruning.taylor import TaylorPruning
 from compress.pruning.wanda import WandaPruning
 from compress.quantization.aware import LearnedRounding, make_aware
 from compress.quantization.awq import AWQ
@@ -43,6 +47,8 @@ SOLVED = 20
 """The same with a factor of the Hessian, whose damping may have to be raised, and blocks of columns."""
 SEARCHED = 48
 """The same with a search that ends when nothing changes, or with choices that are compared."""
+ELIMINATED = 96
+"""The same with exact elimination, an oracle for small layers that is waited for once for every input."""
 RECIPE = GPTQ(4, GROUPS, activation_order=True, ranges=Ranges.STATIC, true_sequential=True, first_token_weight=100.0)
 METHODS = {
     CastWeights(torch.bfloat16): FEW,
@@ -75,8 +81,16 @@ METHODS = {
     KroneckerFactorisation((2, 1), start=Start.PRUNED): FEW,
     KroneckerFactorisation((2, 1), start=Start.PERMUTED): SOLVED,
     KroneckerFitToInputs((2, 1), sweeps=2): SOLVED,
+    TruncatedSVD(0.5): SOLVED,
+    ActivationAwareSVD(0.5): SOLVED,
+    LowRankPlusSparse(0.6): SEARCHED,
+    ScaledLowRankPlusSparse(0.6): SEARCHED,
+    SaliencyPruning(0.5): SOLVED,
+    OBC(0.5): ELIMINATED,
 }
 """Methods, each with the most times that the host may wait for one of its layers."""
+BY_GRADIENTS = {FisherWeightedSVD, TaylorPruning}
+"""Methods that need gradients of the whole model, which are measured before them (`tests/compress/`)."""
 AFTER_TRAINING = {
     LearnedRounding(4): lambda layers: make_aware(layers.values(), 4, activation_bits=8),
     TrainedSharing(3): lambda layers: share_values(layers, 3),
@@ -91,7 +105,7 @@ def test_every_method_is_here():
     for kind in kinds:
         kinds += kind.__subclasses__()
     public = {kind for kind in kinds[1:] if kind.__module__.startswith("compress.") and not kind.__name__[0] == "_"}
-    assert public == known
+    assert public == known | BY_GRADIENTS
 
 
 def outputs(method, model, tokens, device):
