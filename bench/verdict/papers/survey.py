@@ -255,8 +255,8 @@ REVISIONS = (
         "0.8.0",
         old="the model trained on the spot must beat a model of triples of bytes",
         new="it must beat one of pairs; triples are a control (1.02 times its perplexity, pairs 1.47 times)",
-        why="Decided on held-out text: what a minute of training gives has learned much to lose, and no more than counts "
-        "of three bytes know. Verdicts reach models of that quality.",
+        why="Decided on held-out text: what a minute of training gives has much to lose, and no more than counts of "
+        "three bytes know. Verdicts reach models of that quality.",
         fresh="scored documents, not looked at for it",
     ),
     Revision(
@@ -272,8 +272,8 @@ REVISIONS = (
         "0.8.0",
         old="not reproduced where too little is regained",
         new="in doubt there: retraining had a third of the training's steps",
-        why="A budget far from the paper's is a doubt and no contradiction (Han et al. 2015 retrain for longer than they "
-        "train).",
+        why="A budget far from the paper's is a doubt and no contradiction: Han et al. 2015 retrain for longer than "
+        "they train.",
         fresh="the same; no interval changed",
     ),
     Revision(
