@@ -21,6 +21,7 @@ from compress.pruning.sparsegpt import SparseGPT
 from compress.pruning.structured import StructuredPruning
 from compress.pruning.wanda import WandaPruning
 from compress.quantization.awq import AWQ
+from compress.quantization.column_rounding import Ranges
 from compress.quantization.first_values import FirstValuesDense
 from compress.quantization.gptq import GPTQ
 from compress.quantization.grouping import PerGroup
@@ -46,6 +47,18 @@ At thorough effort 65,536 tokens go through the blocks twice for each of three s
 GROUPS = PerGroup(128)
 DENSE = "perplexity over that of the dense model"
 PERFORMANT, WHY_PERFORMANT = Region(high=1.5), "OPT-125M under SparseGPT at 50 %: 27.65 to 36.85, a ratio of 1.33"
+
+
+def recipe(bits: int, first: float = 1.0) -> GPTQ:
+    """GPTQ as its authors recommend it for such models, first tokens weighted as an extension."""
+    return GPTQ(
+        bits,
+        GROUPS,
+        activation_order=True,
+        ranges=Ranges.STATIC,
+        true_sequential=True,
+        first_token_weight=first,
+    )
 
 
 def details_of(scored: Scored) -> dict:

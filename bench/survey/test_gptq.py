@@ -14,12 +14,11 @@ import pytest
 from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.survey.lab import Survey
-from bench.survey.rows import COSTS, DENSE, GROUPS, one_sample, over_samples, settle
+from bench.survey.rows import COSTS, DENSE, GROUPS, one_sample, over_samples, recipe, settle
 from bench.verdict.regions import GROWS, Region
 from bench.verdict.rows import Row
 from compress.method import Method
 from compress.pruning.sparsegpt import SparseGPT
-from compress.quantization.column_rounding import Ranges
 from compress.quantization.first_values import FirstValuesDense
 from compress.quantization.gptq import GPTQ
 from compress.quantization.rounding import RoundToNearest
@@ -29,18 +28,6 @@ pytestmark = COSTS
 FIRST = 100.0
 """Weight of first tokens: about an input's mean square elsewhere over that at position 0, in the later blocks."""
 AWAY = "off-domain"
-
-
-def recipe(bits: int, first: float = 1.0) -> GPTQ:
-    """GPTQ as its authors recommend it, first tokens weighted as an extension."""
-    return GPTQ(
-        bits,
-        GROUPS,
-        activation_order=True,
-        ranges=Ranges.STATIC,
-        true_sequential=True,
-        first_token_weight=first,
-    )
 
 
 WIDTHS = (

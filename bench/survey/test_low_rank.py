@@ -140,7 +140,7 @@ FROM_SVD = Row(
 
 @pytest.mark.parametrize("row", parameters(RECOVERED, FROM_SVD))
 def test_feature_distillation(features: FeatureDistillation, conclude: Conclude, row: Row) -> None:
-    """Of SVD's factors, against what they were and against random ones of the same shapes."""
+    """Distilled SVD factors, against what they were and against random ones of the same shapes."""
     first, second = (features.measure(start) for start in row.contestants)  # pyright: ignore
     if row is RECOVERED:
         interval = recovered(first["loss"], second["loss"], second["dense_loss"])

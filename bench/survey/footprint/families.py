@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.survey.rows import GROUPS, recipe
 from compress.coding import DeepCompression
 from compress.factorisation.kronecker.method import KroneckerFactorisation
 from compress.factorisation.low_rank.methods import ActivationAwareSVD, TruncatedSVD
@@ -14,11 +15,8 @@ from compress.pruning.sparsegpt import SparseGPT
 from compress.pruning.structured import StructuredPruning
 from compress.pruning.wanda import WandaPruning
 from compress.quantization.awq import AWQ
-from compress.quantization.gptq import GPTQ, Ranges
-from compress.quantization.grouping import PerGroup
 from compress.quantization.rounding import RoundToNearest
 
-GROUPS = PerGroup(128)
 WIDTHS = (2, 3, 4, 5, 6, 8)
 SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -35,14 +33,9 @@ class Family:
     """Whether quick effort measures it, at its two ends."""
 
 
-def _gptq(bits: int) -> GPTQ:
-    """The authors' recipe for such models, as in the rows on GPTQ."""
-    return GPTQ(bits, GROUPS, activation_order=True, ranges=Ranges.STATIC, true_sequential=True)
-
-
 FAMILIES = (
     Family("rounding", tuple(RoundToNearest(bits, GROUPS) for bits in (2, 3, 4, 5, 6, 7, 8)), quick=True),
-    Family("GPTQ", tuple(_gptq(bits) for bits in WIDTHS)),
+    Family("GPTQ", tuple(recipe(bits) for bits in WIDTHS)),
     Family("AWQ", tuple(AWQ(bits, GROUPS) for bits in WIDTHS)),
     Family("magnitude", tuple(MagnitudePruning(share) for share in SPARSITIES), quick=True),
     Family("Wanda", tuple(WandaPruning(share) for share in SPARSITIES)),
