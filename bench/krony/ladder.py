@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from filelock import FileLock
-from torch import nn
 from transformers import PreTrainedModel
 
+from bench.krony.kept import FILE, kept_weights
 from bench.krony.objectives import loss_of
 from bench.krony.qualification import Qualification, base_losses, qualification_of
 from bench.krony.readings import Readings, document_losses
@@ -125,24 +125,22 @@ class Ladder(Instrument):
         dropout = self.settings.dropout if self.read > AS_GOOD_AS_NEW * len(self.text.training) else 0.0
         return build(shape, seed=self.session.settings.seed, initial_scale=scale, dropout=dropout)
 
-    def _from_scratch(self, name: str, shape: GPT2Shape) -> tuple[PreTrainedModel, History]:
+    def _from_scratch(self, name: str, shape: GPT2Shape) -> PreTrainedModel:
         model = self._fresh(shape)
-        history = self._trained(model, name, self.settings.teacher, self._folder(name))
-        return model.eval().requires_grad_(False), history
+        self._trained(model, name, self.settings.teacher, self._folder(name))
+        return model.eval().requires_grad_(False)
 
     @cached_property
     def teacher(self) -> PreTrainedModel:
-        """Teacher, trained here or loaded from where it was kept."""
-        model, _ = self._from_scratch("teacher", self.shape)
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0  # its students start from here and are trained without
-        return model
+        """Teacher, trained here or as an earlier run left it beside the record."""
+        path, decided_by = self.session.folder / FILE, self._folder("teacher").name
+        train = partial(self._from_scratch, "teacher", self.shape)
+        return kept_weights(path, self._fresh(self.shape), decided_by, train)
 
     def _base(self) -> Arrays:
         """Losses that a teacher is judged by (`base_losses`), and its tokens, its text's and its parameters."""
-        half, history = self._from_scratch("scratch", replace(self.shape, layers=self.shape.layers // 2))
-        sizes = np.array([history.tokens, len(self.text.training), unique_parameters(self.teacher)])
+        half = self._from_scratch("scratch", replace(self.shape, layers=self.shape.layers // 2))
+        sizes = np.array([self.read, len(self.text.training), unique_parameters(self.teacher)])
         losses = base_losses({"teacher": self.teacher, "scratch": half}, self.text, self.shape.vocabulary)
         return {"tokens": sizes, **losses}
 
