@@ -13,10 +13,10 @@ from bench.report.changes import changes
 from bench.report.join import join
 from bench.report.matrix import summary
 from bench.report.pages import View
-from bench.report.write import committed, write, write_index
+from bench.report.write import committed, write, write_counts, write_index
 from bench.verdict.evidence import FILE, DamagedRecord, Evidence, read
 
-REPORTS = Path("reports")
+REPORTS, README = Path("reports"), Path("README.md")
 
 
 def stale_rows(evidence: Evidence) -> Mapping[str, str]:
@@ -47,7 +47,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m bench.report", description="Write the pages of evidence folders, or say what is in them."
     )
     parser.add_argument(
-        "folders", nargs="*", type=Path, help="evidence folders; without any, all of reports/ and its index"
+        "folders",
+        nargs="*",
+        type=Path,
+        help="evidence folders; without any, all of reports/, its index and README.md's counts",
     )
     alone = parser.add_mutually_exclusive_group()
     alone.add_argument(
@@ -114,6 +117,8 @@ def _write(folders: list[Path]) -> None:
         print(f"wrote {folder}")
     if not folders and REPORTS.is_dir():
         print(f"wrote {write_index(REPORTS)}")
+        if write_counts(README, REPORTS):
+            print(f"wrote the counts of {README}")
 
 
 if __name__ == "__main__":

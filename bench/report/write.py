@@ -38,6 +38,8 @@ EXTRAS: Mapping[str, Callable[[Evidence], tuple[list[str], dict[str, Figure]]]] 
 }
 LOCAL = "local"
 """Folder of a user's own runs, which is no part of the record."""
+FIRST = "embedded"
+"""Record on the suite's own model and text; on other texts it has the text's name behind."""
 OPEN, CLOSE = "<!-- counts -->", "<!-- /counts -->"
 
 
@@ -139,6 +141,21 @@ def write_index(reports: Path) -> Path:
 def committed(reports: Path) -> list[Path]:
     """Folders of the record: those that hold evidence, but a user's own."""
     return sorted(path.parent for path in reports.glob(f"*/{FILE}") if path.parent.name != LOCAL)
+
+
+def write_counts(readme: Path, reports: Path) -> bool:
+    """Fill the counts on a first page that has a place for them, from the embedded scale's records; whether it has.
+
+    Of a row that was measured on several texts the one of most effort counts, of equal ones that on a text of its own.
+    """
+    if not readme.is_file() or OPEN not in readme.read_text(encoding="utf-8"):
+        return False
+    together = Evidence()
+    for folder in committed(reports):
+        if folder.name == FIRST or folder.name.startswith(f"{FIRST}-"):
+            together = read(folder).over(together)
+    fill_counts(readme, together)
+    return True
 
 
 def fill_counts(readme: Path, evidence: Evidence) -> None:

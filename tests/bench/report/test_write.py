@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.report.write import CLOSE, OPEN, fill_counts, write, write_index
+from bench.report.write import CLOSE, OPEN, fill_counts, write, write_counts, write_index
 from bench.verdict.evidence import FILE, append
 from tests.bench.report.synthetic import RUN, everything, evidence, result
 
@@ -107,3 +107,27 @@ def test_a_page_without_markers_is_refused_and_kept(tmp_path):
     with pytest.raises(ValueError, match="put both where the counts belong"):
         fill_counts(readme, everything())
     assert readme.read_text() == "text"
+
+
+def test_counts_are_of_the_suites_own_model_and_the_most_effort(tmp_path):
+    """A row that another text has with more effort counts as it has it; another model's and a user's never do."""
+    readme, wanted = tmp_path / "README.md", tmp_path / "wanted.md"
+    for page in (readme, wanted):
+        page.write_text(f"{OPEN}\n{CLOSE}\n")
+    fill(tmp_path / "embedded", evidence(result("KP13-x", verdict="inconclusive")))
+    fill(tmp_path / "embedded-books", evidence(result("KP13-x", effort="thorough")))
+    fill(tmp_path / "embedded-wiki", evidence(result("KP13-x", verdict="not reproduced", effort="quick")))
+    fill(tmp_path / "gpu", everything())
+    fill(tmp_path / "local", everything())
+    assert write_counts(readme, tmp_path)
+    fill_counts(wanted, evidence(result("KP13-x")))
+    assert readme.read_text() == wanted.read_text()
+
+
+@pytest.mark.parametrize("text", [None, "a page of one's own"])
+def test_a_first_page_without_a_place_for_counts_stays(tmp_path, text):
+    readme = tmp_path / "README.md"
+    if text is not None:
+        readme.write_text(text)
+    assert not write_counts(readme, tmp_path)
+    assert (readme.read_text() if readme.exists() else None) == text
