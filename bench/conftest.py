@@ -20,6 +20,7 @@ from bench.scales import device_of_worker
 from bench.verdict.conclude import MORE_DOCUMENTS, by_arithmetic, concluded
 from bench.verdict.documents import Interval
 from bench.verdict.evidence import Origin, Result
+from bench.verdict.needed import Needed
 from bench.verdict.rows import Row
 from bench.writer import RECORDER
 from models.errors import InputError
@@ -123,7 +124,7 @@ def conclude(request: pytest.FixtureRequest, session: Session) -> Conclude:
         by: Instrument | Origin | str,
         *,
         doubt: str = "",
-        decide: str = MORE_DOCUMENTS,
+        decide: str | Needed = MORE_DOCUMENTS,
         details: dict | None = None,
         method: str = "",
     ) -> None:

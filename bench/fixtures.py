@@ -11,6 +11,7 @@ from bench.measure.instrument import Instrument
 from bench.verdict.conclude import MORE_DOCUMENTS
 from bench.verdict.documents import Interval
 from bench.verdict.entries import Origin
+from bench.verdict.needed import Needed
 from bench.verdict.rows import Row
 
 MADE = pytest.StashKey[dict]()
@@ -35,7 +36,7 @@ class Conclude(Protocol):
         by: Instrument | Origin | str,
         *,
         doubt: str = "",
-        decide: str = MORE_DOCUMENTS,
+        decide: str | Needed = MORE_DOCUMENTS,
         details: dict | None = None,
         method: str = "",
     ) -> None:

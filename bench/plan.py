@@ -8,12 +8,12 @@ import pytest
 
 from bench.budget import REASON, Budget, claim_of, seconds_of
 from bench.costs import OWN, Known, Made, cost_of, row_of_item, scale_of_item
-from bench.measure.progress import in_words
 from bench.measure.settings import SCALES
 from bench.options import folders, settings
 from bench.record import known_evidence
 from bench.select import ordered
 from bench.verdict.claims import CLAIMS
+from bench.verdict.times import in_words
 
 SECONDS = pytest.StashKey[float]()
 """Seconds that an item is estimated to take after those before it."""

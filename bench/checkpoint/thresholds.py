@@ -10,7 +10,7 @@ from bench.checkpoint.judged import KL, RATIO, TOP1
 from bench.verdict.claims import CHECKPOINT
 from bench.verdict.documents import Interval
 from bench.verdict.grades import LEAST_DEPARTURE, TIMES_MEDIAN
-from bench.verdict.power import what_would_decide
+from bench.verdict.needed import what_would_decide
 from bench.verdict.regions import Region, Verdict, judge
 from bench.verdict.rows import Row
 
@@ -67,4 +67,4 @@ def would_decide(row: Row, interval: Interval, units: int, *, of: str = "documen
     """Words for what would decide a row, such as the number of documents; empty where it is decided."""
     if judge(interval, row.accept) is not Verdict.INCONCLUSIVE:
         return ""
-    return what_would_decide(interval, units, row.accept, of=of, ratio=ratio)
+    return what_would_decide(interval, units, row.accept, of=of, ratio=ratio).words

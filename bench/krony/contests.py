@@ -11,12 +11,13 @@ import numpy as np
 from bench.krony.ladder import Ladder
 from bench.krony.readings import DOUBLINGS, FRACTIONS
 from bench.krony.students import Student
-from bench.krony.trend import ahead, between, fall, is_flat, now, unsteadiness
+from bench.krony.trend import ahead, between, fall, is_flat, now, unsteadiness, until_flat
+from bench.verdict.crossed import CrossedInterval
 from bench.verdict.documents import Array, Interval
+from bench.verdict.needed import Needed, which_would_decide
 from bench.verdict.regions import Region, Verdict, judge
 
-MORE_RUNS = "more seeds and documents"
-MORE_TOKENS = "students that read more, until they are flat or their ratio stays on one side,"
+VARIED = ("seeds", "documents")
 REACH = 2.0
 """Times the way to 4 that the rate allows in all steps, at least: then a scalar that wants to be there can be."""
 
@@ -27,7 +28,14 @@ class Compared:
 
     interval: Interval
     details: dict = field(default_factory=dict)
-    decide: str = MORE_RUNS
+    further: Needed | None = None
+    """Reading that would make flat what is not; None where all is, or equal tokens are compared."""
+
+    def decide(self, region: Region) -> Needed:
+        """Runs or reading that would decide a row on this ratio."""
+        if self.further is None and isinstance(self.interval, CrossedInterval):
+            return which_would_decide(self.interval, region, of=VARIED)
+        return self.further or Needed("more seeds and documents")
 
 
 def losses_at(ladder: Ladder, student: Student, fractions: Sequence[float]) -> Array:
@@ -74,8 +82,18 @@ def of_losses(ladder: Ladder, weights: dict[Student, float]) -> Compared:
             "flat": flat,
         }
     }
-    interval = measured if flat else between(measured, led)
-    return Compared(interval.map(math.exp), details, MORE_RUNS if flat else MORE_TOKENS)
+    if flat:
+        return Compared(measured.map(math.exp), details)
+    doublings = max(until_flat(*course_of(ladder, each)) for each in weights)
+    return Compared(between(measured, led).map(math.exp), details, reading_on(doublings))
+
+
+def reading_on(doublings: float) -> Needed:
+    """Words for students that read on until the last of them is flat."""
+    if not math.isfinite(doublings):
+        return Needed("students that read on until they are flat (their losses do not slow down yet)")
+    times = 2**doublings
+    return Needed(f"students that read about {times:.2g} times as much, by when all would be flat,", times)
 
 
 def of_last_doubling(ladder: Ladder, student: Student, text: str) -> Compared:
@@ -99,8 +117,13 @@ def best_of(ladder: Ladder, family: Sequence[Student], fraction: float = 1.0) ->
 
 def fall_of(ladder: Ladder, student: Student) -> Interval:
     """Share by which a student's held-out loss falls over a doubling of tokens at its end, over seeds."""
+    return fall(*course_of(ladder, student))
+
+
+def course_of(ladder: Ladder, student: Student) -> tuple[Array, Array]:
+    """Tokens at a student's readings, `[readings]`, and its held-out losses there, `[seeds, readings]`."""
     runs = ladder.runs(student)
-    return fall(runs[0]["along"], np.stack([run["held_out"] for run in runs]))
+    return runs[0]["along"], np.stack([run["held_out"] for run in runs])
 
 
 def out_of_reach(ladder: Ladder, rung: Student, start: float) -> str:

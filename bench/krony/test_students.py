@@ -43,7 +43,7 @@ def test_students_against_each_other(ladder: Ladder, conclude: Conclude, row: Ro
 def judged(ladder: Ladder, conclude: Conclude, row: Row, compared: Compared, doubt: str = "") -> None:
     """Conclude a row on students, if their teacher can tell them apart."""
     doubt = ladder.doubt() or doubt
-    conclude(row, compared.interval, ladder, doubt=doubt, details=compared.details, decide=compared.decide)
+    conclude(row, compared.interval, ladder, doubt=doubt, details=compared.details, decide=compared.decide(row.accept))
 
 
 @pytest.mark.parametrize("row", parameters(DISTIL))

@@ -7,13 +7,13 @@ import pytest
 
 from bench.fixtures import Conclude
 from bench.krony.contests import (
-    MORE_RUNS,
-    MORE_TOKENS,
     at_tokens,
     best_of,
+    course_of,
     described,
     of_last_doubling,
     out_of_reach,
+    reading_on,
     spreads,
     untried,
 )
@@ -23,9 +23,10 @@ from bench.krony.readings import DOUBLINGS
 from bench.krony.rows import LONGER, PHASE, SCHEDULES, SETTLE, UNSTEADY
 from bench.krony.rungs import CONSTANT, COSINE, HALFWAY
 from bench.krony.students import Student
-from bench.krony.trend import ahead, between, now
+from bench.krony.trend import ahead, between, now, until_flat
 from bench.parameters import parameters
 from bench.verdict.documents import difference_ratio
+from bench.verdict.needed import what_would_decide
 from bench.verdict.rows import Row
 
 PAPER_SCALE = "paper-gpt2"
@@ -41,7 +42,8 @@ def test_where_scalars_settle(ladder: Ladder, conclude: Conclude, row: Row) -> N
     interval = between(now(course), ahead(runs[0]["tokens"][-count:], course))
     details = described(ladder, rung) | {"scalars": {rung.name: course.mean((1, 2)).round(4).tolist()}}
     doubt = ladder.doubt() or out_of_reach(ladder, rung, start)
-    conclude(row, interval, ladder, doubt=doubt, details=details, decide=MORE_TOKENS)
+    decide = reading_on(until_flat(*course_of(ladder, rung)))
+    conclude(row, interval, ladder, doubt=doubt, details=details, decide=decide)
 
 
 @pytest.mark.parametrize("row", parameters(SCHEDULES))
@@ -53,7 +55,7 @@ def test_a_constant_rate_against_cosine(ladder: Ladder, conclude: Conclude, row:
     compared = at_tokens(ladder, cosine, constant, HALFWAY)
     details = compared.details | {"best": [cosine.name, constant.name]}
     doubt = ladder.doubt() or untried(compared.interval, cosine_at_end, constant_at_end)
-    conclude(row, compared.interval, ladder, doubt=doubt, details=details, decide=MORE_RUNS)
+    conclude(row, compared.interval, ladder, doubt=doubt, details=details, decide=compared.decide(row.accept))
 
 
 @pytest.mark.parametrize("row", parameters(UNSTEADY))
@@ -63,7 +65,8 @@ def test_smaller_batches_are_unsteadier(ladder: Ladder, conclude: Conclude, row:
     small, large = map(np.log, spreads(ladder, *students))
     details = described(ladder, *students) | {"unsteadiness": [np.exp(each).tolist() for each in (small, large)]}
     interval = difference_ratio(small, large)
-    conclude(row, interval, ladder, doubt=ladder.doubt(), details=details, decide=MORE_RUNS)
+    decide = what_would_decide(interval, len(small), row.accept, of="seeds")
+    conclude(row, interval, ladder, doubt=ladder.doubt(), details=details, decide=decide)
 
 
 @pytest.mark.parametrize("row", parameters(PHASE))
@@ -71,7 +74,14 @@ def test_a_second_phase_with_large_batches(ladder: Ladder, conclude: Conclude, r
     """§4.1: after the first phase, a tenth more in batches four times as large helps, against going on as before."""
     first, second = (each for each in row.contestants if isinstance(each, Student))
     compared = at_tokens(ladder, first, second, 1.0)
-    conclude(row, compared.interval, ladder, doubt=ladder.doubt(), details=compared.details, decide=compared.decide)
+    conclude(
+        row,
+        compared.interval,
+        ladder,
+        doubt=ladder.doubt(),
+        details=compared.details,
+        decide=compared.decide(row.accept),
+    )
 
 
 @pytest.mark.parametrize("row", parameters(*LONGER))
@@ -81,4 +91,11 @@ def test_longer_training(ladder: Ladder, conclude: Conclude, row: Row) -> None:
     if not ladder.runs(rung)[0]["elsewhere"].size:
         pytest.skip("students are scored on two kinds of text where they read books: --effort=thorough --text BOOKS")
     compared = of_last_doubling(ladder, rung, LONGER[row])
-    conclude(row, compared.interval, ladder, doubt=ladder.doubt(), details=compared.details, decide=compared.decide)
+    conclude(
+        row,
+        compared.interval,
+        ladder,
+        doubt=ladder.doubt(),
+        details=compared.details,
+        decide=compared.decide(row.accept),
+    )

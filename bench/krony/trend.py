@@ -7,10 +7,12 @@ levels off ends between where it is and where the line leads, so both must lie o
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import stats
 
-from bench.verdict.crossed import combined, crossed_interval
+from bench.verdict.crossed import CrossedInterval, combined, crossed_interval
 from bench.verdict.documents import LEVEL, Array, Interval, mean
 
 AHEAD = 3
@@ -28,11 +30,30 @@ def fall(along: Array, losses: Array) -> Interval:
         along: tokens at each reading, `[readings]`.
         losses: `[seeds, readings]`.
     """
-    late = along >= along[-1] / 2
-    places = np.log2(along[late])
+    return mean(_falls(along, losses, along[-1]))
+
+
+def _falls(along: Array, losses: Array, end: float) -> Array:
+    """Shares by which losses fall over the doubling that ends after so many tokens, `[seeds]`."""
+    within = (along >= end / 2) & (along <= end)
+    places = np.log2(along[within])
     centred = places - places.mean()
-    slopes = np.log(losses[:, late]) @ centred / (centred**2).sum()
-    return mean(-slopes)
+    return -np.log(losses[:, within]) @ centred / (centred**2).sum()
+
+
+def until_flat(along: Array, losses: Array) -> float:
+    """Doublings of tokens until a loss is flat, if each fall is the same share of the one before it.
+
+    The share is that of the last two doublings, by the means over seeds; infinity where falls do not shrink.
+
+    Args:
+        along: tokens at each reading, `[readings]`.
+        losses: `[seeds, readings]`.
+    """
+    before, last = (float(_falls(along, losses, end).mean()) for end in (along[-1] / 2, along[-1]))
+    if last < FLAT:
+        return 0.0
+    return math.log(FLAT / last) / math.log(last / before) if last < before else math.inf
 
 
 def is_flat(falling: Interval) -> bool:
@@ -40,7 +61,7 @@ def is_flat(falling: Interval) -> bool:
     return falling.high < FLAT
 
 
-def now(gaps: Array) -> Interval:
+def now(gaps: Array) -> CrossedInterval:
     """Difference at the end of training, over seeds and documents.
 
     Args:
@@ -84,7 +105,7 @@ def unsteadiness(along: Array, losses: Array) -> float:
     return float(np.std(losses[late] - line(along[late]), ddof=2))
 
 
-def _weighed(gaps: Array, weights: Array) -> Interval:
+def _weighed(gaps: Array, weights: Array) -> CrossedInterval:
     """Interval of a weighted sum over checkpoints, of differences whose mean over seeds and documents is taken."""
     values = np.moveaxis(np.asarray(gaps, dtype=np.float64), 0, -1)  # [seeds, documents, checkpoints]
     return crossed_interval(values, lambda means: means @ weights)

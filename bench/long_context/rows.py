@@ -22,7 +22,7 @@ from bench.verdict.drift import (
     log_fit,
     log_slope,
 )
-from bench.verdict.power import what_would_decide
+from bench.verdict.needed import what_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from compress.method import Method

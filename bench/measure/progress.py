@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
+from bench.verdict.times import in_words
+
 REDRAW_SECONDS = 0.5
 LINE_SECONDS = 30
 """Between two lines where there is no terminal to draw a bar on."""
@@ -167,11 +169,3 @@ class SessionProgress:
             with self._past_capture():
                 self._bar.close()
             self._bar = None
-
-
-def in_words(seconds: float) -> str:
-    """A time to the precision that one plans by: 40 s, 9 min, 2 h 10 min."""
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -11,7 +11,7 @@ from bench.small_models.settings import SIZES
 from bench.small_models.variants import Variant
 from bench.verdict.documents import Array, Interval
 from bench.verdict.looks import Looks, measure_in_looks
-from bench.verdict.power import what_would_decide
+from bench.verdict.needed import what_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from bench.verdict.seeds import contrast, deviation_ratio, difference

@@ -9,9 +9,9 @@ import pytest
 
 from bench.fixtures import Conclude
 from bench.survey.lab import PERCENTILES, Scored, Survey
-from bench.verdict.crossed import combined, crossed_interval, intervals_by_factor
+from bench.verdict.crossed import CrossedInterval, crossed_interval
 from bench.verdict.documents import Array, Interval
-from bench.verdict.power import what_would_decide
+from bench.verdict.needed import Needed, what_would_decide, which_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from compress.coding import DeepCompression
@@ -89,7 +89,7 @@ def settle(
     of: Scored,
     *,
     doubt: str = "",
-    decide: str = "",
+    decide: str | Needed = "",
     details: dict | None = None,
 ) -> None:
     """Conclude a row that stands on a variant, with its columns.
@@ -109,10 +109,17 @@ def settle(
         interval,
         survey,
         doubt=survey.doubt(of) or doubt,
-        decide=decide or what_would_decide(interval, len(of.loss), row.accept),
+        decide=decide or needed(interval, len(of.loss), row.accept),
         details=details_of(of) | (details or {}),
         method=of.method,
     )
+
+
+def needed(interval: Interval, documents: int, region: Region) -> Needed:
+    """Documents, or calibration samples where these vary too, that would decide a row on a ratio."""
+    if isinstance(interval, CrossedInterval):
+        return which_would_decide(interval, region, of=("calibration samples", "documents"))
+    return what_would_decide(interval, documents, region)
 
 
 def runs_of(survey: Survey, row: Row, method: Method) -> list[Scored]:
@@ -140,12 +147,7 @@ def settle_gaps(conclude: Conclude, survey: Survey, row: Row, gaps: Array, of: S
         gaps: logarithms of the ratio, `[calibration samples, documents]`.
         of: the variant that the row is about.
     """
-    parts = intervals_by_factor(gaps, lambda means: means[..., 0])
-    interval = combined(parts.values()).map(np.exp)
-    widest = max(parts, key=lambda axis: parts[axis].high - parts[axis].low)
-    units = ("calibration samples", "documents")[widest]
-    decide = what_would_decide(interval, gaps.shape[widest], row.accept, of=units)
-    settle(conclude, survey, row, interval, of, decide=decide)
+    settle(conclude, survey, row, crossed_interval(gaps, lambda means: means[..., 0]).map(np.exp), of)
 
 
 def over_samples(runs: Sequence[Array], reference: Array) -> Interval:

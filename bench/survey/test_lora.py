@@ -80,11 +80,12 @@ def test_low_ranks_suffice(trained: Trained, conclude: Conclude, row: Row) -> No
         return
     undomained = share(trained, (before, full), (own, full))
     if row is OWN:
-        settle(conclude, trained, row, undomained, [before, own, full])
+        settle(conclude, trained, row, undomained, [before, own, full], ratio=False)
         return
     adapted = tuned(trained, SHARES[row])
     interval = share(trained, (before, full), (adapted, full))
-    settle(conclude, trained, row, interval, [before, adapted, full], doubt=_still_learning(undomained))
+    doubt = _still_learning(undomained)
+    settle(conclude, trained, row, interval, [before, adapted, full], doubt=doubt, ratio=False)
 
 
 def _still_learning(undomained: Interval) -> str:

@@ -16,7 +16,7 @@ from bench.survey.features import FeatureDistillation, Start, recovered
 from bench.survey.low_rank import LowRank
 from bench.survey.rows import COSTS, GROUPS, loss_gaps, settle_gaps
 from bench.verdict.documents import difference_ratio, mean
-from bench.verdict.power import what_would_decide
+from bench.verdict.needed import what_would_decide
 from bench.verdict.regions import GROWS, Region
 from bench.verdict.rows import Row
 from compress.factorisation.low_rank.methods import ActivationAwareSVD, FisherWeightedSVD, TruncatedSVD

@@ -17,7 +17,7 @@ from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.survey.outliers import HIDDEN, INPUTS, Outliers, changed, in_the_most, standing_out
 from bench.verdict.documents import Array, Interval, mean
-from bench.verdict.power import what_would_decide
+from bench.verdict.needed import what_would_decide
 from bench.verdict.regions import UNCHANGED, Region
 from bench.verdict.rows import Row
 from compress.pruning.wanda import WandaPruning

@@ -83,7 +83,7 @@ def test_retraining_regains_what_pruning_loses(trained: Trained, conclude: Concl
     interval = share(trained, (Pruned(sparsity), longer), (retrained, longer))
     doubt = "pruning alone loses nothing that could be regained" if interval is UNKNOWN else ""
     doubt = doubt or cut_short(trained, interval, row.accept)
-    settle(conclude, trained, row, interval, shown, doubt=doubt)
+    settle(conclude, trained, row, interval, shown, doubt=doubt, ratio=False)
 
 
 ROUNDS = Row(

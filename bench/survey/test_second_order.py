@@ -13,9 +13,9 @@ import pytest
 from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.survey.saliency import REFIT, SecondOrder
-from bench.verdict.crossed import combined, crossed_interval, intervals_by_factor
+from bench.verdict.crossed import crossed_interval
 from bench.verdict.documents import Array, Interval, difference_ratio
-from bench.verdict.power import what_would_decide
+from bench.verdict.needed import Needed, what_would_decide, which_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from compress.method import Method
@@ -62,21 +62,16 @@ def test_output_error_of_rankings(second_order: SecondOrder, conclude: Conclude,
     """Error of one over that of another, layer by layer on the same inputs."""
     first, second = map(str, row.contestants)
     logs = np.stack([errors[first] - errors[second] for errors in _samples(second_order)])
-    parts = intervals_by_factor(logs, lambda means: means[..., 0], factors=3)
-    interval = combined(parts.values()).map(np.exp)
-    widest = max(parts, key=lambda axis: parts[axis].high - parts[axis].low)
-    settle(conclude, second_order, row, interval, logs.shape[widest], of=UNITS[widest])
+    interval = crossed_interval(logs, lambda means: means[..., 0], factors=3).map(np.exp)
+    settle(conclude, second_order, row, interval, which_would_decide(interval, row.accept, of=UNITS))
 
 
 def _samples(second_order: SecondOrder) -> list[dict[str, Array]]:
     return [second_order.errors(sample) for sample in range(second_order.settings.samples)]
 
 
-def settle(
-    conclude: Conclude, second_order: SecondOrder, row: Row, interval: Interval, units: int, *, of: str = "documents"
-) -> None:
+def settle(conclude: Conclude, second_order: SecondOrder, row: Row, interval: Interval, decide: Needed) -> None:
     """Conclude a row with what would decide it."""
-    decide = what_would_decide(interval, units, row.accept, of=of)
     conclude(row, interval, second_order, doubt=second_order.doubt(), decide=decide)
 
 
@@ -97,7 +92,7 @@ def test_share_of_the_exact_reduction(second_order: SecondOrder, conclude: Concl
     kinds = [str(kind) for kind in row.contestants]
     left = [np.stack([np.exp(of[kind] - of["magnitude"]) for kind in kinds], -1) for of in _samples(second_order)]
     interval = crossed_interval(np.stack(left), lambda means: (1 - means[..., 0]) / (1 - means[..., 1]), factors=3)
-    settle(conclude, second_order, row, interval, left[0].shape[0], of="blocks")
+    settle(conclude, second_order, row, interval, which_would_decide(interval, row.accept, of=UNITS, ratio=False))
 
 
 MAGNITUDE = MagnitudePruning(0.5, ComparisonGroup.ROW)
@@ -119,4 +114,5 @@ PERPLEXITY = [
 def test_perplexity_with_a_few_blocks_pruned(second_order: SecondOrder, conclude: Conclude, row: Row) -> None:
     """Layers that exact pruning can take, of neighbouring blocks; all others stay dense."""
     first, second = (second_order.losses(method) for method in row.contestants)  # pyright: ignore[reportArgumentType]
-    settle(conclude, second_order, row, difference_ratio(first, second), len(first))
+    interval = difference_ratio(first, second)
+    settle(conclude, second_order, row, interval, what_would_decide(interval, len(first), row.accept))

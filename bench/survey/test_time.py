@@ -13,7 +13,7 @@ from bench.measure.session import Session
 from bench.measure.timing import Action, Timing
 from bench.parameters import parameters
 from bench.verdict.documents import Interval
-from bench.verdict.power import what_would_decide
+from bench.verdict.needed import what_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from compress.selection import smallest

@@ -9,8 +9,10 @@ from dataclasses import asdict
 from bench.verdict.claims import Claim
 from bench.verdict.documents import Interval
 from bench.verdict.evidence import Origin, Result
+from bench.verdict.needed import Needed
 from bench.verdict.regions import Verdict, judge
 from bench.verdict.rows import Row
+from bench.verdict.times import in_words
 
 MORE_DOCUMENTS = "more documents (--effort=thorough)"
 
@@ -31,7 +33,7 @@ def concluded(
     origin: Origin,
     *,
     doubt: str = "",
-    decide: str = MORE_DOCUMENTS,
+    decide: str | Needed = MORE_DOCUMENTS,
     details: Mapping[str, object] | None = None,
     method: str = "",
     seconds: float = 0.0,
@@ -52,6 +54,7 @@ def concluded(
     """
     verdict = Verdict.INCONCLUSIVE if doubt else judge(interval, row.accept)
     undecided = verdict is Verdict.INCONCLUSIVE
+    said = f"the interval straddles the boundary; {_would_decide(decide, seconds)}" if undecided else ""
     return Result(
         row.name,
         row.claim,
@@ -59,7 +62,7 @@ def concluded(
         verdict.value,
         control=row.control,
         doubt=doubt,
-        reason=doubt or (f"the interval straddles the boundary; {decide} would decide" if undecided else ""),
+        reason=doubt or said,
         statistic=row.statistic,
         value=interval.value,
         low=_finite(interval.low),
@@ -72,6 +75,17 @@ def concluded(
         details=dict(details or {}),
         variants=variants or [],
         **asdict(origin),
+    )
+
+
+def _would_decide(decide: str | Needed, seconds: float) -> str:
+    """What would decide a row and, where it is known, how long that takes."""
+    if isinstance(decide, str):
+        return f"{decide} would decide"
+    if not math.isfinite(decide.times) or seconds < 1:
+        return f"{decide.words} would decide"
+    return (
+        f"{decide.words} would decide, in about {in_words(seconds * decide.times)} where these took {in_words(seconds)}"
     )
 
 

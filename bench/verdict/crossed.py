@@ -28,6 +28,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +40,27 @@ WeightedStatistic = Callable[..., Array]
 """Statistic of one array of weights a factor: `[..., n_1], ..., [..., n_factors]` -> `[...]`; weights sum to one."""
 
 
+class Factor(NamedTuple):
+    """Documents, seeds or the like that an estimate varies over, with its interval if nothing else varied."""
+
+    axis: int
+    units: int
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class CrossedInterval(Interval):
+    """Interval of an estimate that varies over several factors, with theirs."""
+
+    factors: tuple[Factor, ...] = ()
+
+    def map(self, increasing: Callable[[float], float]) -> CrossedInterval:
+        """The interval of an increasing function of the estimate."""
+        value, low, high = (float(increasing(x)) for x in (self.value, self.low, self.high))
+        varied = (Factor(axis, units, part.map(increasing)) for axis, units, part in self.factors)
+        return CrossedInterval(value, low, high, tuple(varied))
+
+
 def crossed_interval(
     values: Array,
     statistic: Statistic,
@@ -46,7 +69,7 @@ def crossed_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
-) -> Interval:
+) -> CrossedInterval:
     """Interval of a statistic of the mean over all factors, which are the leading axes.
 
     With one factor it is that of `cluster_interval`; of a mean over few levels it is ln of `crossed_ratio`.
@@ -64,7 +87,9 @@ def crossed_interval(
         InputError: fewer axes than factors, no factor of two levels, or a value or an estimate that is not finite.
     """
     parts = intervals_by_factor(values, statistic, factors=factors, seed=seed, resamples=resamples, level=level)
-    return combined(parts.values())
+    varied = tuple(Factor(axis, np.shape(values)[axis], part) for axis, part in parts.items())
+    whole = combined(parts.values())
+    return CrossedInterval(whole.value, whole.low, whole.high, varied)
 
 
 def intervals_by_factor(

@@ -98,36 +98,8 @@ def spread_of(interval: Interval, units: int, *, level: float = LEVEL) -> float:
     return half * math.sqrt(units) / float(stats.t.ppf((1 + level) / 2, units - 1))
 
 
-def what_would_decide(
-    interval: Interval, units: int, region: Region, *, of: str = "documents", ratio: bool = True, level: float = LEVEL
-) -> str:
-    """Words for what would decide a row that is inconclusive, to stand before "would decide".
-
-    Args:
-        interval: as the row states it.
-        units: that it was measured over.
-        region: the row's.
-        of: the units' name.
-        ratio: the statistic is a ratio, whose logarithm has the errors that add.
-        level: of the interval, and of the one to come.
-    """
-    if ratio:
-        interval, region = interval.map(_ln), Region(_ln(region.low), _ln(region.high))
-    if not math.isfinite(interval.high - interval.low):
-        return f"more {of} (how many cannot be told from an interval without end)"
-    spread = spread_of(interval, units, level=level)
-    needed = units_to_decide(interval.value, spread, region, level=level)
-    if needed is None:
-        return f"no number of {of} up to {MOST:,}, as the estimate lies at the boundary,"
-    return f"about {max(needed, units + 1):,} {of} ({POWER:.0%} power, if mean and spread are what they seem)"
-
-
 def power_table(
     values: list[float], spread: float, region: Region, sizes: list[int], *, level: float = LEVEL
 ) -> dict[float, dict[int, float]]:
     """Power by true value and number of units."""
     return {value: {units: power(value, spread, region, units, level=level) for units in sizes} for value in values}
-
-
-def _ln(bound: float) -> float:
-    return math.log(bound) if bound > 0 else -math.inf

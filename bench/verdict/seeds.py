@@ -112,18 +112,6 @@ def far_out(values: Array) -> int:
     return int((finite > third + 3 * (third - first)).sum()) + len(values) - len(finite)
 
 
-def seeds_to_decide(first: Array, second: Array, threshold: float = 0.0, *, level: float = LEVEL) -> int:
-    """Seeds in each group with which the difference's interval would end at the threshold; at least what there are.
-
-    That is, were spreads and means what they seem.
-    """
-    gap = abs(float(np.mean(first) - np.mean(second)) - threshold)
-    spread = math.sqrt(np.var(first, ddof=1) + np.var(second, ddof=1))
-    if gap == 0:
-        return 10**6
-    return max(len(first), math.ceil((stats.norm.ppf((1 + level) / 2) * spread / gap) ** 2) + 1)
-
-
 def _check(groups: Sequence[Array], fewest: int = 2) -> None:
     for group in groups:
         if np.ndim(group) != 1 or len(group) < fewest:

@@ -10,11 +10,12 @@ from bench.fixtures import Conclude
 from bench.survey.distillation.lab import BILSTM, FIRST_LAYERS, Distillation
 from bench.survey.distillation.lessons import LOGITS, Lesson, Student
 from bench.survey.distillation.teachers import MAIN
-from bench.verdict.crossed import crossed_interval
+from bench.verdict.crossed import CrossedInterval, crossed_interval
 from bench.verdict.documents import Array, Interval
+from bench.verdict.needed import Needed, what_would_decide, which_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
-from bench.verdict.seeds import contrast, deviation_ratio, seeds_to_decide
+from bench.verdict.seeds import contrast, deviation_ratio
 
 AHEAD = Region(low=0.0)
 """Points of accuracy."""
@@ -94,7 +95,9 @@ def ahead(of: str, name: str, first: Taught, second: Taught, *, control: bool = 
 def settle_ahead(conclude: Conclude, lab: Distillation, row: Row) -> None:
     """Conclude such a row."""
     taught = _taught(row)
-    settle(conclude, lab, row, _ahead(lab, taught), taught)
+    interval = _ahead(lab, taught)
+    decide = which_would_decide(interval, row.accept, of=("seeds", "texts"), ratio=False)
+    settle(conclude, lab, row, interval, taught, decide=decide)
 
 
 def settle_steadier(conclude: Conclude, lab: Distillation, row: Row) -> None:
@@ -104,7 +107,8 @@ def settle_steadier(conclude: Conclude, lab: Distillation, row: Row) -> None:
         interval = deviation_ratio(*(lab.accuracy(each.student(lab)) for each in taught))
     except ValueError as error:
         interval, note = Interval(1.0, 0.0, math.inf), f"{error}; train more seeds: --effort=thorough"
-    settle(conclude, lab, row, interval, taught, note=note)
+    decide = what_would_decide(interval, lab.settings.seeds, row.accept, of="seeds of each")
+    settle(conclude, lab, row, interval, taught, decide=decide, note=note)
 
 
 def settle_drop(conclude: Conclude, lab: Distillation, row: Row) -> None:
@@ -118,7 +122,8 @@ def settle_drop(conclude: Conclude, lab: Distillation, row: Row) -> None:
         interval = contrast([own - other[0]], [1])
     else:
         interval = contrast([own, drops(*(lab.teacher_scored(part=part) for part in PARTS))], [1, -1])
-    settle(conclude, lab, row, interval, taught, part="shifted")
+    decide = what_would_decide(interval, len(own), row.accept, of="seeds", ratio=False)
+    settle(conclude, lab, row, interval, taught, decide=decide, part="shifted")
 
 
 def settle(
@@ -128,19 +133,18 @@ def settle(
     interval: Interval,
     taught: list[Taught],
     *,
+    decide: Needed,
     part: str = "test",
     note: str = "",
 ) -> None:
     """Conclude a row that stands on students, with every seed's result and the lessons that were chosen."""
     students = {each.name: each.student(lab) for each in taught}
-    groups = [lab.accuracy(student) for student in students.values()]
-    needed = seeds_to_decide(groups[0], groups[-1]) if len(groups) > 1 else lab.settings.seeds
     details = {
         "variants": {name: described(lab, student) for name, student in students.items()}
         | {"MiniLM, the teacher": _shown(lab.teacher_accuracy(), lab.teacher_accuracy(part="shifted"))},
     }
     doubtful = note or doubt(lab, {each.kind for each in taught}, part=part)
-    conclude(row, interval, lab, doubt=doubtful, details=details, decide=f"more seeds (about {needed:,})")
+    conclude(row, interval, lab, doubt=doubtful, details=details, decide=decide)
 
 
 def described(lab: Distillation, student: Student) -> dict:
@@ -153,7 +157,7 @@ def _shown(test: Array, shifted: Array) -> dict:
     return {"accuracy": test.round(3).tolist(), "shifted": shifted.round(3).tolist(), "failed": 0, "curves": []}
 
 
-def _ahead(lab: Distillation, taught: list[Taught]) -> Interval:
+def _ahead(lab: Distillation, taught: list[Taught]) -> CrossedInterval:
     """Points of the first over the second, of seeds crossed with texts.
 
     Seed by seed both start from the same weights and read in one order, and they are scored on the same texts.

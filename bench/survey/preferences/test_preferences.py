@@ -16,8 +16,9 @@ import pytest
 from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.survey.preferences.lab import Arm, Preferences, Task, Way
-from bench.verdict.crossed import crossed_interval
-from bench.verdict.documents import Array, Interval
+from bench.verdict.crossed import CrossedInterval, crossed_interval
+from bench.verdict.documents import Array
+from bench.verdict.needed import which_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 
@@ -29,6 +30,7 @@ HALF, MOVED = Region(low=50.0), "moves: more pairs towards the teacher's prefere
 FURTHER, WHY_FURTHER = Region(low=0.0), "moves more pairs the right way, however few"
 LITTLE = Region(high=1.05)
 WAYS = (Way.PREFERENCES, Way.SUPERVISED)
+UNITS = ("seeds", "documents")
 
 
 def moved(task: Task, way: Way, of: str, *, control: bool = False) -> Row:
@@ -77,10 +79,12 @@ def test_pairs_that_tuning_moves_the_right_way(preferences: Preferences, conclud
     values = shares[0] - shares[1] if len(shares) > 1 else shares[0]
     shown = [Arm(arms[0].task, Way.NONE), *arms]
     doubt = preferences.doubt() if task is Task.TEXT else ""
-    conclude(row, _over_both(values), preferences, doubt=doubt, details=_details(preferences, shown))
+    interval = _over_both(values)
+    decide = which_would_decide(interval, row.accept, of=UNITS, ratio=False)
+    conclude(row, interval, preferences, doubt=doubt, details=_details(preferences, shown), decide=decide)
 
 
-def _over_both(values: Array) -> Interval:
+def _over_both(values: Array) -> CrossedInterval:
     return crossed_interval(values, lambda means: means[..., 0])
 
 
@@ -121,4 +125,5 @@ def test_what_preferences_leave_behind(preferences: Preferences, conclude: Concl
     else:
         gaps = preferences.gathered(first, "loss") - preferences.gathered(second, "loss")
         interval = _over_both(gaps).map(np.exp)
-    conclude(row, interval, preferences, details=_details(preferences, [first, second]))
+    decide = which_would_decide(interval, row.accept, of=UNITS, ratio=AFTER[row] != "accuracy")
+    conclude(row, interval, preferences, details=_details(preferences, [first, second]), decide=decide)

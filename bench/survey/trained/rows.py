@@ -23,8 +23,9 @@ from bench.survey.trained.recipes import (
     Shared,
     Ticket,
 )
-from bench.verdict.crossed import crossed_interval
+from bench.verdict.crossed import CrossedInterval, crossed_interval
 from bench.verdict.documents import Array, Interval
+from bench.verdict.needed import Needed, which_would_decide
 from bench.verdict.regions import Region, Verdict, judge
 from bench.verdict.rows import Row
 
@@ -100,6 +101,7 @@ def settle(
     *,
     doubt: str = "",
     seeds: Sequence[int] | None = None,
+    ratio: bool = True,
 ) -> None:
     """Conclude a row with the models that it stands on.
 
@@ -111,10 +113,14 @@ def settle(
         shown: recipes whose seeds the page shows.
         doubt: why nobody could judge this row; the instrument's own reason goes first.
         seeds: that it was measured over, where they are not the settings'.
+        ratio: the statistic is a ratio.
     """
     details = {"trained": {repr(recipe): described(lab, recipe, seeds) for recipe in shown}}
     doubtful = lab.doubt() or doubt
-    conclude(row, interval, lab, doubt=doubtful, details=details, decide="more seeds and documents")
+    decide: str | Needed = "more seeds and documents"
+    if isinstance(interval, CrossedInterval):
+        decide = which_would_decide(interval, row.accept, of=("seeds", "documents"), ratio=ratio)
+    conclude(row, interval, lab, doubt=doubtful, details=details, decide=decide)
 
 
 def described(lab: Trained, recipe: Recipe, seeds: Sequence[int] | None = None) -> dict:

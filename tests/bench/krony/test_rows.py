@@ -109,7 +109,7 @@ def test_students_that_still_learn_are_followed_to_where_their_ratio_leads():
             return 3.0 - 0.05 * np.log2(tokens / 2048 / STEPS) * (student is SECOND)
 
     compared = to_the_end(Catching({}), FIRST, SECOND)
-    assert not compared.details["course"]["flat"] and "read more" in compared.decide
+    assert not compared.details["course"]["flat"] and "students that read" in compared.decide(rows.BETTER).words
     assert compared.interval.value == pytest.approx(1, abs=1e-3)
     assert compared.interval.high == pytest.approx(math.exp(0.15), rel=1e-2)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.krony.trend import AHEAD, FLAT, ahead, between, fall, is_flat, now, unsteadiness
+from bench.krony.trend import AHEAD, FLAT, ahead, between, fall, is_flat, now, unsteadiness, until_flat
 from bench.verdict.documents import Interval
 
 TOKENS = 1000.0 * np.array([1 / 8, 1 / 4, 1 / 2, 1])
@@ -71,3 +71,20 @@ def test_unsteadiness_ignores_slope_and_the_first_half():
     assert unsteadiness(ALONG, noise - 0.01 * ALONG + 5) == pytest.approx(steady, rel=1e-9)
     assert unsteadiness(ALONG, np.where(late, noise, 100.0)) == pytest.approx(steady, rel=1e-9)
     assert unsteadiness(ALONG, 2 * noise) == pytest.approx(2 * steady, rel=1e-9)
+
+
+@given(st.floats(0.02, 0.1), st.floats(0.3, 0.9))
+def test_a_fall_that_shrinks_by_the_same_share_is_followed_until_it_is_flat(last, share):
+    """The last doubling falls by `last`, the one before by that over `share`; each doubling is a line."""
+    places = np.log2(ALONG / ALONG[-1])
+    slopes = np.where(places >= -1, last, last / share)
+    losses = np.exp(-np.where(places >= -1, slopes * places, -last + slopes * (places + 1)))[None]
+    doublings = until_flat(ALONG, losses)
+    assert last * share**doublings == pytest.approx(FLAT, rel=0.1)
+
+
+@pytest.mark.parametrize(("course", "expected"), [("flat", 0.0), ("steady", np.inf)])
+def test_what_is_flat_waits_for_nothing_and_what_does_not_slow_down_is_never(course, expected):
+    share = {"flat": 0.5 * FLAT, "steady": 3 * FLAT}[course]
+    losses = np.exp(-share * np.log2(ALONG) - (course == "steady") * 1e-3 * np.log2(ALONG) ** 2)[None]
+    assert until_flat(ALONG, losses) == expected

@@ -80,7 +80,7 @@ def test_a_row_ends_with_the_look_that_decides_it(concluded):
 def test_an_undecided_row_takes_all_seeds_and_says_how_many_would_do(concluded):
     small = made_up(mini=(40.0, 3.0), given={OTHER: (40.3, 3.0)})
     settle_ahead(concluded, small, ahead("SL4a", "near", ("other", OTHER), ("baseline", BASELINE)))
-    assert small.most == 10 and "seeds of each" in concluded.kept["decide"]
+    assert small.most == 10 and "seeds of each" in concluded.kept["decide"].words
 
 
 def test_an_instrument_that_does_not_qualify_gets_no_second_look(concluded):
@@ -100,7 +100,7 @@ def test_spread_takes_more_seeds_and_controls_no_more_than_means(concluded, cont
 def test_groups_without_spread_decide_nothing(concluded):
     small = made_up(mini=(40.0, 0.0), given={OTHER: (40.0, 0.5)})
     settle_steadier(concluded, small, steadier("SL12a", "none", ("other", OTHER), ("baseline", BASELINE)))
-    assert concluded.kept["interval"].low == 0 and "cannot be told" in concluded.kept["decide"]
+    assert concluded.kept["interval"].low == 0 and "cannot be told" in concluded.kept["decide"].words
 
 
 def test_the_maximum_of_five_runs_stands_beside_the_means(concluded):

@@ -56,9 +56,9 @@ def test_advice_is_on_what_varies_most(monkeypatch, spreads, units):
     gaps = 0.2 + spreads[0] * generator.normal(size=(3, 1)) + spreads[1] * generator.normal(size=(1, 8))
     interval, decide = concluded(monkeypatch, gaps)
     assert interval == crossed_interval(gaps, lambda means: means[..., 0]).map(np.exp)
-    assert units in decide
+    assert units in decide.words
 
 
 def test_with_one_sample_only_documents_vary(monkeypatch):
     interval, decide = concluded(monkeypatch, np.random.default_rng(1).normal(size=(1, 8)))
-    assert "documents" in decide and interval.low < interval.value < interval.high
+    assert "documents" in decide.words and interval.low < interval.value < interval.high

@@ -1,4 +1,4 @@
-"""Power before a measurement, against textbooks and trials, and the words for it."""
+"""Power before a measurement, against textbooks and trials."""
 
 import math
 
@@ -8,12 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.verdict.conclude import by_arithmetic, concluded
 from bench.verdict.documents import Interval
 from bench.verdict.looks import Looks
-from bench.verdict.power import power, power_table, spread_of, units_to_decide, what_would_decide
-from bench.verdict.regions import GROWS, Region
-from bench.verdict.rows import Row
+from bench.verdict.power import power, power_table, spread_of, units_to_decide
+from bench.verdict.regions import Region
 from models.errors import InputError
 
 POSITIVE, BAND = Region(low=0.0), Region(-0.22, 0.22)
@@ -68,25 +66,6 @@ def test_the_spread_of_an_interval_is_the_one_that_made_it():
     assert spread_of(Interval(0.0, -half, half), 9) == pytest.approx(values.std(ddof=1))
 
 
-def test_a_row_says_how_many_documents_would_decide_it():
-    row = Row("x", "LC3b", "growth", GROWS)
-    interval = Interval(1.1, 0.9, 1.3)
-    decide = what_would_decide(interval, 7, row.accept)
-    reason = concluded(row, interval, by_arithmetic("x", scale="embedded"), decide=decide).reason
-    needed = units_to_decide(math.log(1.1), spread_of(interval.map(math.log), 7), POSITIVE)
-    assert f"about {needed} documents" in reason and "80% power" in reason and reason.endswith("would decide")
-
-
-def test_a_row_at_its_boundary_says_that_no_number_decides():
-    words = what_would_decide(Interval(1.0, 0.9, 1.1), 7, GROWS, of="seeds")
-    assert words.startswith("no number of seeds up to 10,000")
-
-
-def test_an_interval_without_an_end_tells_no_number():
-    assert "cannot be told" in what_would_decide(Interval(1.0, 0.5, math.inf), 7, GROWS)
-    assert "cannot be told" in what_would_decide(Interval(1.0, 0.0, 2.0), 7, GROWS)
-
-
 def test_a_table_of_power_rises_with_units_and_with_the_distance():
     table = power_table([0.2, 0.4], 1.0, POSITIVE, [8, 16, 32])
     for powers in table.values():
@@ -132,20 +111,3 @@ def test_a_band_is_left_through_its_nearer_end():
 @pytest.mark.parametrize(("value", "sure"), [(0.1, 1.0), (0.0, 0.0), (-0.1, 1.0)])
 def test_without_spread_all_is_decided_but_for_what_lies_on_the_boundary(value, sure):
     assert power(value, 0.0, POSITIVE, 2) == sure
-
-
-def test_a_ratio_is_judged_by_its_logarithm_and_a_difference_as_it_is():
-    interval, region = Interval(1.2, 1.0, 1.44), Region(low=0.9)
-    spread = spread_of(interval.map(math.log), 9)
-    for ratio, expected in (
-        (True, units_to_decide(math.log(1.2), spread, Region(low=math.log(0.9)))),
-        (False, units_to_decide(1.2, spread_of(interval, 9), region)),
-    ):
-        assert f"about {max(expected, 10)} documents" in what_would_decide(interval, 9, region, ratio=ratio)
-    assert what_would_decide(interval, 9, region) == what_would_decide(interval, 9, region, ratio=True, of="documents")
-    assert f"about {10} seeds" in what_would_decide(Interval(5.0, 4.9, 5.1), 9, region, of="seeds")
-
-
-def test_a_lower_end_of_zero_has_no_logarithm():
-    assert "how many" not in what_would_decide(Interval(1.2, 1.0, 1.44), 9, Region(low=0.0, high=1.3))
-    assert what_would_decide(Interval(1.2, 0.9, 1.6), 9, Region(high=1.3)).startswith("about")

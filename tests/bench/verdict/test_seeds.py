@@ -10,7 +10,6 @@ from bench.verdict.seeds import (
     difference,
     far_out,
     low_outliers,
-    seeds_to_decide,
     share_lost,
 )
 
@@ -81,13 +80,6 @@ def test_outliers():
     share, count = low_outliers([group, np.append(group, 0.9)])
     assert (share.value, count) == (pytest.approx(2 / 3), 3)
     assert low_outliers([np.linspace(0, 1, 9)]) is None
-
-
-def test_more_seeds_for_less_difference():
-    generator = np.random.default_rng(3)
-    first, second = generator.normal(0, 1, 5), generator.normal(0.3, 1, 5)
-    assert seeds_to_decide(first, second + 10) == 5
-    assert seeds_to_decide(first, first) == 10**6
 
 
 def test_refusals():
@@ -185,17 +177,6 @@ def test_outliers_are_counted_on_both_sides_of_every_group():
     assert (share.low, share.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
     share, count = low_outliers([high])
     assert (share.value, count) == (0.0, 1)
-
-
-@pytest.mark.parametrize(("gap", "level"), [(0.5, 0.95), (0.2, 0.95), (0.5, 0.8)])
-def test_seeds_to_decide_are_those_of_a_normal_interval_that_ends_at_the_threshold(gap, level):
-    values = np.array([-1.0, 0.0, 1.0])  # a variance of 1
-    needed = seeds_to_decide(values + gap, 2 * values, level=level)
-    half = stats.norm.ppf((1 + level) / 2) * (1 + 4) ** 0.5
-    assert needed == int(np.ceil((half / gap) ** 2)) + 1
-    assert seeds_to_decide(values + gap + 3, 2 * values, threshold=3.0, level=level) == needed
-    assert seeds_to_decide(2 * values, values + gap, level=level) == needed
-    assert seeds_to_decide(values, values + 1.0, threshold=-1.0) == 10**6
 
 
 @pytest.mark.parametrize("bad", [np.ones((2, 2)), np.ones(1), np.float64(1.0)])

@@ -1,0 +1,11 @@
+"""Times in words."""
+
+from __future__ import annotations
+
+
+def in_words(seconds: float) -> str:
+    """A time to the precision that one plans by: 40 s, 9 min, 2 h 10 min."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
