@@ -79,7 +79,7 @@ def concluded(
 
 
 def _would_decide(decide: str | Needed, seconds: float) -> str:
-    """What would decide a row and, where it is known, how long that takes."""
+    """Remedy for an undecided row and, where it is known, the time that it takes."""
     if isinstance(decide, str):
         return f"{decide} would decide"
     if not math.isfinite(decide.times) or seconds < 1:
