@@ -10,8 +10,8 @@ import pytest
 
 from bench.measure.settings import SCALES
 from bench.report.matrix import counts
+from bench.report.write import embedded
 from bench.verdict.claims import CLAIMS
-from bench.verdict.evidence import read
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
@@ -191,7 +191,7 @@ def test_readme_commands_exist():
 def test_readme_counts_are_those_of_the_record():
     readme = (ROOT / "README.md").read_text()
     between = readme.split("<!-- counts -->")[1].split("<!-- /counts -->")[0].strip()
-    assert between == counts(read(ROOT / "reports" / "embedded")).strip()
+    assert between == counts(embedded(ROOT / "reports")).strip()
 
 
 def test_contexts_of_every_effort_ascend():

@@ -102,6 +102,18 @@ def of_last_doubling(ladder: Ladder, student: Student, text: str) -> Compared:
     return Compared(now(losses[:1] - losses[1:]).map(math.exp), described(ladder, student))
 
 
+def still_learning(ladder: Ladder, student: Student) -> str:
+    """Reason why longer training cannot be seen to stop helping; empty where the student is flat on its own text."""
+    falling = fall_of(ladder, student)
+    if is_flat(falling):
+        return ""
+    further = reading_on(until_flat(*course_of(ladder, student))).words
+    return (
+        f"on text as it reads {student.name} still falls by {falling.map(lambda share: 100 * share)} % a doubling, so "
+        f"longer training helps on any text; {further} would show more"
+    )
+
+
 def held_out(ladder: Ladder, student: Student, fraction: float = 1.0) -> Array:
     """Held-out losses of a student after a share of the ladder's tokens, `[seeds]`."""
     own = FRACTIONS.index(fraction / student.share)

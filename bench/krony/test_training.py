@@ -15,6 +15,7 @@ from bench.krony.contests import (
     out_of_reach,
     reading_on,
     spreads,
+    still_learning,
     untried,
 )
 from bench.krony.costs import COSTS
@@ -91,11 +92,6 @@ def test_longer_training(ladder: Ladder, conclude: Conclude, row: Row) -> None:
     if not ladder.runs(rung)[0]["elsewhere"].size:
         pytest.skip("students are scored on two kinds of text where they read books: --effort=thorough --text BOOKS")
     compared = of_last_doubling(ladder, rung, LONGER[row])
-    conclude(
-        row,
-        compared.interval,
-        ladder,
-        doubt=ladder.doubt(),
-        details=compared.details,
-        decide=compared.decide(row.accept),
-    )
+    doubt = ladder.doubt() or still_learning(ladder, rung)
+    decide = compared.decide(row.accept)
+    conclude(row, compared.interval, ladder, doubt=doubt, details=compared.details, decide=decide)

@@ -144,18 +144,23 @@ def committed(reports: Path) -> list[Path]:
 
 
 def write_counts(readme: Path, reports: Path) -> bool:
-    """Fill the counts on a first page that has a place for them, from the embedded scale's records; whether it has.
-
-    Of a row that was measured on several texts the one of most effort counts, of equal ones that on a text of its own.
-    """
+    """Fill the counts on a first page that has a place for them, from the embedded scale's records; whether it has."""
     if not readme.is_file() or OPEN not in readme.read_text(encoding="utf-8"):
         return False
+    fill_counts(readme, embedded(reports))
+    return True
+
+
+def embedded(reports: Path) -> Evidence:
+    """Evidence of the embedded scale on all texts.
+
+    Of a row that was measured on several the one of most effort counts, of equal ones that on a text of its own.
+    """
     together = Evidence()
     for folder in committed(reports):
         if folder.name == FIRST or folder.name.startswith(f"{FIRST}-"):
             together = read(folder).over(together)
-    fill_counts(readme, together)
-    return True
+    return together
 
 
 def fill_counts(readme: Path, evidence: Evidence) -> None:

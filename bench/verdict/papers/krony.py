@@ -155,4 +155,12 @@ REVISIONS: tuple[Revision, ...] = (
         why="A batch a quarter as large is twice as noisy by averaging alone.",
         fresh=FRESH,
     ),
+    Revision(
+        "KP14",
+        "0.9.0",
+        old="judged on any student",
+        new="in doubt until the student is flat on text as it reads; it says how much further it would have to read",
+        why="What still learns its own text gains on every text: one that reads more could only be found to gain.",
+        fresh="nothing yet: 81M's last doubling gains 1.052 [1.017, 1.089] on novels, 1.068 [1.030, 1.108] on articles",
+    ),
 )

@@ -15,6 +15,7 @@ from bench.krony.contests import (
     of_losses,
     out_of_reach,
     spreads,
+    still_learning,
     to_the_end,
     untried,
 )
@@ -126,6 +127,12 @@ def test_what_a_doubling_of_tokens_gains_is_a_ratio_on_either_text():
     expected = math.exp(0.1 * (2**0.5 - 1))
     for text in ("scored", "elsewhere"):
         assert of_last_doubling(course, SECOND, text).interval.value == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("way", "doubted"), [(0.0, False), (0.3, True)])
+def test_a_student_that_still_learns_its_own_text_cannot_show_that_longer_training_stops_helping(way, doubted):
+    said = still_learning(Course({"81M": 3.0}, way=way), SECOND)
+    assert bool(said) == doubted and ("81M still falls by" in said and "would show more" in said) == doubted
 
 
 def test_equal_tokens_take_no_account_of_what_comes_later():
