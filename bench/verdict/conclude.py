@@ -84,9 +84,8 @@ def _would_decide(decide: str | Needed, seconds: float) -> str:
         return f"{decide} would decide"
     if not math.isfinite(decide.times) or seconds < 1:
         return f"{decide.words} would decide"
-    return (
-        f"{decide.words} would decide, in about {in_words(seconds * decide.times)} where these took {in_words(seconds)}"
-    )
+    time = f"{'at most' if decide.at_most else 'about'} {in_words(seconds * decide.times)}"
+    return f"{decide.words} would decide, in {time} where these took {in_words(seconds)}"
 
 
 def not_run(row: Row, reason: str, scale: str, effort: str) -> Result:

@@ -22,6 +22,8 @@ class Needed:
     """To stand before "would decide"."""
     times: float = math.nan
     """Measuring that it takes, in times of what was done; NaN where that cannot be told."""
+    at_most: bool = False
+    """Whether it may take less, because not all of it grows with every factor."""
 
 
 def what_would_decide(
@@ -86,7 +88,7 @@ def _more_of_each(interval: CrossedInterval, region: Region, of: Sequence[str], 
         return Needed(_none(" or ".join(of[factor.axis] for factor in interval.factors)))
     times = needed / units
     each = " and ".join(f"{math.ceil(times * factor.units):,} {of[factor.axis]}" for factor in interval.factors)
-    return Needed(f"about {each} {IF}", times ** len(interval.factors))
+    return Needed(f"about {each} {IF}", times ** len(interval.factors), at_most=True)
 
 
 def _none(of: str) -> str:

@@ -120,6 +120,12 @@ def test_an_estimate_at_the_boundary_is_decided_by_no_number():
     [
         (Needed("about 40 seeds", 4.0), 900.0, "would decide, in about 60 min where these took 15 min"),
         (Needed("about 40 seeds", 4.0), 0.0, "about 40 seeds would decide"),
+        (
+            Needed("about 40 seeds and 80 documents", 4.0, at_most=True),
+            900.0,
+            "in at most 60 min where these took 15 min",
+        ),
+        (Needed("about 4,000 seeds", 400.0), 3600.0, "would decide, in about 17 days where these took 60 min"),
         (Needed("no number"), 900.0, "no number would decide"),
         ("more rounds", 900.0, "more rounds would decide"),
     ],
