@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.verdict.crossed import CrossedInterval
 from bench.verdict.documents import LEVEL, Interval
-from bench.verdict.power import MOST, POWER, spread_of, units_to_decide
+from bench.verdict.power import MOST, POWER, half_width, spread_of, units_to_decide
 from bench.verdict.regions import Region
 
 IF = f"({POWER:.0%} power, if mean and spread are what they seem)"
@@ -69,7 +69,7 @@ def which_would_decide(
         interval, region = interval.map(_ln), _logarithm(region)
     if not math.isfinite(interval.high - interval.low):
         return Needed(f"more {' and '.join(of)} (how many cannot be told from an interval without end)")
-    halves = {axis: _half(part) for axis, _, part in interval.factors}
+    halves = {axis: half_width(part) for axis, _, part in interval.factors}
     alone = []
     for axis, units, part in interval.factors:
         besides = math.hypot(*(half for other, half in halves.items() if other != axis))
@@ -82,7 +82,7 @@ def which_would_decide(
 
 
 def _more_of_each(interval: CrossedInterval, region: Region, of: Sequence[str], level: float) -> Needed:
-    units = max(interval.factors, key=lambda factor: _half(factor.interval)).units
+    units = max(interval.factors, key=lambda factor: half_width(factor.interval)).units
     needed = units_to_decide(interval.value, spread_of(interval, units, level=level), region, level=level)
     if needed is None:
         return Needed(_none(" or ".join(of[factor.axis] for factor in interval.factors)))
@@ -93,10 +93,6 @@ def _more_of_each(interval: CrossedInterval, region: Region, of: Sequence[str], 
 
 def _none(of: str) -> str:
     return f"no number of {of} up to {MOST:,}, as the estimate lies at the boundary,"
-
-
-def _half(interval: Interval) -> float:
-    return max(interval.value - interval.low, interval.high - interval.value)
 
 
 def _logarithm(region: Region) -> Region:

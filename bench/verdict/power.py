@@ -92,10 +92,14 @@ def units_to_decide(
     return high
 
 
+def half_width(interval: Interval) -> float:
+    """Distance of the estimate to the end that is further away."""
+    return max(interval.value - interval.low, interval.high - interval.value)
+
+
 def spread_of(interval: Interval, units: int, *, level: float = LEVEL) -> float:
     """Standard deviation over units that an interval over so many of them stands for; of unlike sides the longer."""
-    half = max(interval.value - interval.low, interval.high - interval.value)
-    return half * math.sqrt(units) / float(stats.t.ppf((1 + level) / 2, units - 1))
+    return half_width(interval) * math.sqrt(units) / float(stats.t.ppf((1 + level) / 2, units - 1))
 
 
 def power_table(
