@@ -51,7 +51,7 @@ class Known:
     def row(self, name: str) -> tuple[Result, Evidence] | None:
         """Row as it was measured last, the run's own first, with the evidence that holds it."""
         for evidence in (self.run, self.record):
-            if (row := evidence.rows.get(name)) is not None and row.verdict != Verdict.NOT_RUN.value:
+            if (row := evidence.rows.get(name)) is not None and row.was_run:
                 return row, evidence
         return None
 

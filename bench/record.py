@@ -16,7 +16,6 @@ import pytest
 
 from bench.options import Folders
 from bench.verdict.evidence import FORMAT, DamagedRecord, Evidence, Result, Variant, append, outranks, read
-from bench.verdict.regions import Verdict
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = (
@@ -133,4 +132,4 @@ def known_evidence(config: pytest.Config, folder: Path | None) -> Evidence:
 def row_of(config: pytest.Config, folder: Path | None, name: str) -> Result | None:
     """Row of a folder, as it was when the session first asked; None where there is none or it was not run."""
     known = known_evidence(config, folder).rows.get(name)
-    return None if known is None or known.verdict == Verdict.NOT_RUN.value else known
+    return known if known is not None and known.was_run else None

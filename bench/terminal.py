@@ -61,7 +61,7 @@ def word_of(result: Result, report: pytest.TestReport) -> str:
     """Verdict of a row in words: those of a claim, or of an instrument, and whether they are news."""
     word = verdict_word(result)
     known = hasattr(report, "wasxfail") and result.verdict == Verdict.NOT_REPRODUCED.value
-    shown = getattr(report, "on_record", False) and result.verdict != Verdict.NOT_RUN.value
+    shown = getattr(report, "on_record", False) and result.was_run
     return word + ON_RECORD if known or shown else word
 
 

@@ -37,7 +37,7 @@ class Writer:
             if result.claim == CHECKPOINT and result.verdict == Verdict.INCONCLUSIVE.value:
                 self.config.stash[UNDECIDED] = True
             place = folders(self.config, result.scale)
-            less = result.verdict == Verdict.NOT_RUN.value and result.claim != CHECKPOINT
+            less = not result.was_run and result.claim != CHECKPOINT
             if less and row_of(self.config, place.run, result.row) is not None:
                 continue  # what is on record is never replaced by less; a file that no longer opens is no record
             self.config.stash[RECORDER].add(place, result)

@@ -7,20 +7,20 @@ import importlib
 from typing import Any
 
 from bench.measure.fingerprint import code_sha256
+from bench.verdict.entries import EARLIER
 from bench.verdict.evidence import Evidence, Result, Variant
-from bench.verdict.regions import Verdict
 
 
 def stale_rows(evidence: Evidence) -> dict[str, str]:
     """Reason why each row is of an earlier version, by name; rows that stand or were not run are left out."""
-    ran = [row for row in evidence.rows.values() if row.verdict != Verdict.NOT_RUN.value]
+    ran = [row for row in evidence.rows.values() if row.was_run]
     return {row.row: reason for row in ran if (reason := why_stale(row, evidence))}
 
 
 def why_stale(row: Result, evidence: Evidence) -> str:
     """Reason why a row cannot be derived again from its variants; empty where it can."""
     if row.variants is None:
-        return "measured by an earlier version of the suite, which kept no variants"
+        return EARLIER
     for key in row.variants:
         variant = evidence.variants.get(key)
         if variant is None:

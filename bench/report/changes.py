@@ -37,14 +37,14 @@ def changes(old: Evidence, new: Evidence) -> list[Change]:
 
 def _gone(before: Result) -> Change:
     line = f"{before.row}: missing, was {before.verdict} ({measured(before)})"
-    return Change(line, before.verdict != Verdict.NOT_RUN.value)
+    return Change(line, before.was_run)
 
 
 def _changed(before: Result, now: Result) -> Change:
     line = f"{now.row}: {before.verdict} -> {now.verdict} ({measured(before)} -> {measured(now)})"
-    if before.verdict == Verdict.NOT_RUN.value:
+    if not before.was_run:
         return Change(line, worse=False)
-    if now.verdict == Verdict.NOT_RUN.value:
+    if not now.was_run:
         return Change(f"{line}: {now.reason}", worse=True)
     if before.machine and now.machine and before.machine != now.machine:
         return Change(f"{line}, not compared: timed on {now.machine}, before on {before.machine}", worse=False)

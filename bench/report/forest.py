@@ -154,13 +154,13 @@ def figure(rows: Sequence[Result], words: Mapping[str, str] | None = None) -> Fi
 
 
 def _legend(drawn: Figure, rows: Sequence[Result], words: Mapping[str, str], top: float) -> None:
-    verdicts = [name for name in COLOURS if any(row.verdict == name and not row.control for row in rows)]
+    verdicts = [name for name in COLOURS if any(row.verdict == name and row.counts for row in rows)]
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=COLOURS[name], marker=MARKERS[name], markersize=4, label=words.get(name, name))
         for name in verdicts
     ]
-    if any(row.control for row in rows):
-        handles.append(Line2D([], [], color=GREY, marker="o", markersize=4, label="control, does not count"))
+    if not all(row.counts for row in rows):
+        handles.append(Line2D([], [], color=GREY, marker="o", markersize=4, label="does not count"))
     handles.append(Patch(color=SHADE, label="accepted"))
     place = {"loc": "upper center", "bbox_to_anchor": (0.5, top), "frameon": False}
     drawn.legend(handles=handles, ncols=5, fontsize=8, **place)
@@ -191,7 +191,7 @@ def _row(axes: Axes, place: int, row: Result, limits: tuple[float, float]) -> No
         left, right = max(accepted[0], low), min(accepted[1], high)
         if left <= right:
             axes.fill_betweenx([place - 0.42, place + 0.42], left, right, color=SHADE, linewidth=0.8, zorder=0)
-    colour = GREY if row.control else COLOURS[row.verdict]
+    colour = COLOURS[row.verdict] if row.counts else GREY
     bounds = (-math.inf if row.low is None else row.low, math.inf if row.high is None else row.high)
     axes.plot(np.clip(bounds, low, high), [place, place], color=colour, linewidth=1.4, solid_capstyle="butt", zorder=2)
     for x, shape in clipped(row, limits):
@@ -222,7 +222,7 @@ def _names(axes: Axes, rows: Sequence[Result]) -> None:
         if (row.claim, row.part) != last:
             _write(axes, row.claim + row.part, (0, place), ha="left", xytext=(-LEFT * 72 + 6, 0), fontweight="bold")
         name = row.row.removeprefix(f"{row.claim}-")
-        _write(axes, name, (0, place), ha="right", xytext=(-8, 0), color=GREY if row.control else "black")
+        _write(axes, name, (0, place), ha="right", xytext=(-8, 0), color="black" if row.counts else GREY)
         last = (row.claim, row.part)
 
 

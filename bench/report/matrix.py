@@ -25,9 +25,9 @@ _PASSED = {
 
 
 def results_of(evidence: Evidence, claim: str) -> list[Result]:
-    """Results of a claim or instrument: by part, those that count first, then by name."""
+    """Results of a claim or instrument: by part, those that count first, controls last, then by name."""
     own = (row for row in evidence.rows.values() if row.claim == claim)
-    return sorted(own, key=lambda row: (row.part, row.control, row.row))
+    return sorted(own, key=lambda row: (row.part, row.control, row.is_earlier, row.row))
 
 
 def verdict_of(evidence: Evidence, claim: Claim) -> Verdict:
@@ -79,7 +79,7 @@ def summary(evidence: Evidence, recorded: Collection[str] = ()) -> str:
 
 
 def _claim_line(evidence: Evidence, claim: Claim, recorded: Collection[str]) -> str:
-    ran = [row for row in results_of(evidence, claim.id) if row.verdict != Verdict.NOT_RUN.value]
+    ran = [row for row in results_of(evidence, claim.id) if row.was_run]
     note = "on record" if ran and all(row.row in recorded for row in ran) else ""
     said = "; ".join(filter(None, [parts_of(evidence, claim), note]))
     return _wrapped(claim.id, verdict_of(evidence, claim).value, said)

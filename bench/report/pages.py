@@ -12,8 +12,8 @@ from bench.report import matrix, revisions
 from bench.report.tables import accepted, measured, table
 from bench.verdict.claims import CLAIMS, KRONY_PT, LONG_CONTEXT, PAPERS, SMALL_MODELS, SURVEY, Claim, Paper
 from bench.verdict.conclude import verdicts_of_parts
+from bench.verdict.entries import EARLIER
 from bench.verdict.evidence import FILE, Evidence, Result
-from bench.verdict.regions import Verdict
 
 PAGES = {
     LONG_CONTEXT.key: "long-context",
@@ -22,7 +22,6 @@ PAGES = {
     SMALL_MODELS.key: "small-models",
 }
 """Names of the papers' pages and of their plots, by the paper's key."""
-EARLIER = "measured by an earlier version of the suite, which kept no variants"
 MOST_MODELS = 4
 """Names of models made here that a page lists; of more it gives the number."""
 COLUMNS = ["row", "measured [95 % interval]", "accepted: verdict"]
@@ -40,13 +39,13 @@ class View:
 
     def why_stale(self, row: Result) -> str:
         """Reason why a row is of an earlier version; empty where it is of this one."""
-        if row.verdict == Verdict.NOT_RUN.value:
+        if not row.was_run:
             return ""
-        return self.stale.get(row.row) or (EARLIER if row.variants is None else "")
+        return self.stale.get(row.row) or (EARLIER if row.is_earlier else "")
 
     def why_recorded(self, row: Result) -> str:
         """Note on when a row of the record was measured; empty where it is this folder's own."""
-        if row.row not in self.recorded or row.verdict == Verdict.NOT_RUN.value:
+        if row.row not in self.recorded or not row.was_run:
             return ""
         started = str(self.evidence.runs.get(row.run, {}).get("started", ""))[:10]
         return ", ".join(filter(None, ["on record", started, f"{row.effort} effort" if row.effort else ""]))
@@ -100,7 +99,7 @@ def paper_page(view: View, paper: Paper, forest: str, sections: Iterable[str]) -
 
 def common_notes(view: View, rows: Iterable[Result]) -> dict[str, str]:
     """Notes that hold for every row of a page that was run, as sentences by note: they are said once, at its top."""
-    ran = [row for row in rows if row.verdict != Verdict.NOT_RUN.value]
+    ran = [row for row in rows if row.was_run]
     sentences = {}
     for why, said in ((view.why_stale, "Every row here was"), (view.why_recorded, "Every row here is")):
         notes = {why(row) for row in ran}
@@ -147,7 +146,8 @@ def rows_tables(view: View, rows: Sequence[Result], notes: Footnotes, common: Ma
 
 
 def _line(view: View, row: Result, notes: Footnotes, common: Mapping[str, str], *, statistic: bool) -> list[str]:
-    name = f"{row.part} `{row.row}`".strip() + (" (control)" if row.control else "")
+    kind = " (control)" if row.control else " (earlier version)" if row.is_earlier else ""
+    name = f"{row.part} `{row.row}`{kind}".strip()
     if statistic and row.statistic:
         name += f": {row.statistic}"
     own = [row.doubt or row.reason, row.because, view.why_stale(row), view.why_recorded(row)]
@@ -165,7 +165,7 @@ def _missing(claims: Sequence[Claim]) -> str:
 
 def measured_on(evidence: Evidence, rows: Iterable[Result]) -> str:
     """Footer: models, texts, protocols by claim, and the runs."""
-    ran = [row for row in rows if row.verdict != Verdict.NOT_RUN.value]
+    ran = [row for row in rows if row.was_run]
     if not ran:
         return ""
     lines = [*_models(ran), *_texts(ran), *_protocols(ran)]

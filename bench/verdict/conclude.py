@@ -111,17 +111,16 @@ def _finite(bound: float) -> float | None:
 def verdict_of_part(results: Iterable[Result]) -> Verdict:
     """Verdict of one part from its rows.
 
-    Controls do not vote, nor do rows that were not run or whose instrument did not qualify, where another row of the
-    part does. Of those that vote, one that is not reproduced decides, then one that is inconclusive.
+    Controls do not vote, nor do rows that were not run, whose instrument did not qualify, or that an earlier version
+    measured which qualified none. Of those that vote, one that is not reproduced decides, then one that is
+    inconclusive. A part is inconclusive where rows were run and none of them votes.
     """
-    own = [result for result in results if not result.control]
-    ran = [result for result in own if result.verdict != Verdict.NOT_RUN.value]
-    voting = [result for result in ran if not result.doubt]
-    verdicts = {Verdict(result.verdict) for result in voting or ran}
-    for verdict in (Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE):
+    own = [result for result in results if result.was_run and not result.control]
+    verdicts = {Verdict(result.verdict) for result in own if result.votes}
+    for verdict in (Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.REPRODUCED):
         if verdict in verdicts:
             return verdict
-    return Verdict.REPRODUCED if verdicts else Verdict.NOT_RUN
+    return Verdict.INCONCLUSIVE if own else Verdict.NOT_RUN
 
 
 def verdicts_of_parts(parts: Iterable[str], results: Iterable[Result]) -> dict[str, Verdict]:

@@ -11,6 +11,11 @@ from bench.verdict.regions import Verdict
 
 EFFORTS = ("quick", "normal", "thorough")
 Arrays = Mapping[str, Array]
+EARLIER = (
+    "measured by an earlier version of the suite, which kept no variants and qualified no instrument: it does not vote "
+    "until it is measured anew"
+)
+"""Note on a row of 0.3.0."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +106,32 @@ class Result:
     """Keys of the variants that it was derived from; None for a row of 0.3.0, which kept none."""
     run: str = ""
 
+    @property
+    def was_run(self) -> bool:
+        """True if it was measured."""
+        return self.verdict != Verdict.NOT_RUN.value
+
+    @property
+    def is_earlier(self) -> bool:
+        """True for a row of 0.3.0, which kept no variants."""
+        return self.variants is None
+
+    @property
+    def counts(self) -> bool:
+        """True if its part's verdict may rest on it: it is no control, and not of 0.3.0."""
+        return not self.control and not self.is_earlier
+
+    @property
+    def votes(self) -> bool:
+        """True if it decides on its part: it was run, it counts, and its instrument qualified."""
+        return self.was_run and self.counts and not self.doubt
+
 
 def outranks(new: Result, old: Result) -> bool:
     """True if a row may take another's place: it was run, and with no less effort."""
-    if old.verdict == Verdict.NOT_RUN.value:
+    if not old.was_run:
         return True
-    if new.verdict == Verdict.NOT_RUN.value:
+    if not new.was_run:
         return False
     return EFFORTS.index(new.effort or "normal") >= EFFORTS.index(old.effort or "normal")
 

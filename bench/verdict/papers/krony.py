@@ -163,4 +163,13 @@ REVISIONS: tuple[Revision, ...] = (
         why="What still learns its own text gains on every text: one that reads more could only be found to gain.",
         fresh="nothing yet: 81M's last doubling gains 1.052 [1.017, 1.089] on novels, 1.068 [1.030, 1.108] on articles",
     ),
+    Revision(
+        "KP4–KP9, KP12",
+        "0.10.0",
+        old="rows that 0.3.0 measured vote",
+        new="they are shown and do not vote until they are measured anew",
+        why="It kept nothing to derive them from again and qualified no instrument, and by today's rows some of them are "
+        "controls or are no longer asked.",
+        fresh="nothing yet, but for KP8: books, and seeds that were never trained",
+    ),
 )

@@ -1,7 +1,8 @@
 """Pages say what is measured, what is accepted, where it comes from, and nothing twice."""
 
-from bench.report.pages import EARLIER, Footnotes, View, claim_section, overview, paper_page
+from bench.report.pages import Footnotes, View, claim_section, overview, paper_page
 from bench.verdict.claims import CLAIMS, LONG_CONTEXT
+from bench.verdict.entries import EARLIER
 from tests.bench.report.synthetic import evidence, result
 
 
@@ -48,8 +49,10 @@ def test_a_control_is_called_one_and_does_not_change_the_verdict():
 
 
 def test_a_row_of_an_earlier_version_is_marked():
-    text, notes = section(result(variants=None), result("LC1-wanda-0.1", "b"))
+    text, notes = section(result(variants=None), result("LC1-wanda-0.1", "b"), result("LC1-z"))
     assert text.count("[^1]") == 1
+    assert "`LC1-magnitude-0.1` (earlier version)" in text
+    assert text.index("LC1-z") < text.index("LC1-magnitude-0.1"), "rows that vote come first"
     assert EARLIER in notes
 
 

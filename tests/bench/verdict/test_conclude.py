@@ -29,7 +29,7 @@ ORIGIN = Origin("embedded", "normal", "a model", "f" * 64)
 
 
 def result(verdict, part="a", **changes):
-    return replace(Result("row", "KP99", part, verdict.value), **changes)
+    return replace(Result("row", "KP99", part, verdict.value, variants=[]), **changes)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,14 @@ def test_an_instrument_that_does_not_qualify_does_not_vote_where_another_row_doe
     assert verdict_of_part([result(N), unqualified]) is N
     assert verdict_of_part([unqualified]) is I
     assert verdict_of_part([unqualified, result(X)]) is I
+
+
+def test_a_row_of_an_earlier_version_does_not_vote():
+    """It kept no variants, so nothing shows that its instrument could see the effect."""
+    earlier = result(N, variants=None)
+    assert verdict_of_part([result(R), earlier]) is R
+    assert verdict_of_part([earlier]) is I
+    assert verdict_of_part([earlier, result(X)]) is I
 
 
 @given(st.lists(st.sampled_from([R, N, I, X]), max_size=4), st.lists(st.sampled_from([R, N, I, X]), max_size=4))
