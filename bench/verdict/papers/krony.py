@@ -168,7 +168,7 @@ REVISIONS: tuple[Revision, ...] = (
         "0.10.0",
         old="rows that 0.3.0 measured vote",
         new="they are shown and do not vote until they are measured anew",
-        why="It kept nothing to derive them from again and qualified no instrument, and by today's rows some of them are "
+        why="It kept nothing to derive them from again and qualified no instrument; by today's rows some of them are "
         "controls or are no longer asked.",
         fresh="nothing yet, but for KP8: books, and seeds that were never trained",
     ),

@@ -289,7 +289,7 @@ REVISIONS = (
         "0.10.0",
         old="rows that 0.3.0 measured vote",
         new="they are shown and do not vote until they are measured anew",
-        why="It kept nothing to derive them from again and qualified no instrument, and by today's rows some of them are "
+        why="It kept nothing to derive them from again and qualified no instrument; by today's rows some of them are "
         "controls or are no longer asked: plain GPTQ said of SV9 what its recipe does not.",
         fresh="SV9 with the recipe, SV15 with MiniLM as teacher; times taken anew",
     ),
