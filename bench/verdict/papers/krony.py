@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.verdict.papers.claim import Paper, Revision, claim
+from bench.verdict.papers.claim import Paper, Revision, claim, without_votes
 
 KRONY_PT = Paper("krony", "Kronecker Products and GPT2 (Krony-PT)", "GPT-2 124M, OpenWebText")
 
@@ -163,13 +163,5 @@ REVISIONS: tuple[Revision, ...] = (
         why="What still learns its own text gains on every text: one that reads more could only be found to gain.",
         fresh="nothing yet: 81M's last doubling gains 1.052 [1.017, 1.089] on novels, 1.068 [1.030, 1.108] on articles",
     ),
-    Revision(
-        "KP4–KP9, KP12",
-        "0.10.0",
-        old="rows that 0.3.0 measured vote",
-        new="they are shown and do not vote until they are measured anew",
-        why="It kept nothing to derive them from again and qualified no instrument; by today's rows some of them are "
-        "controls or are no longer asked.",
-        fresh="nothing yet, but for KP8: books, and seeds that were never trained",
-    ),
+    without_votes("KP4–KP9, KP12", fresh="nothing yet, but for KP8: books, and seeds that were never trained"),
 )

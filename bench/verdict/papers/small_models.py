@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.verdict.papers.claim import Paper, Revision, claim
+from bench.verdict.papers.claim import Paper, Revision, claim, without_votes
 
 SMALL_MODELS = Paper("small_models", "Exploring the Limits of Small Language Models", "T5 Tiny to Base, C4, GLUE MNLI")
 
@@ -122,13 +122,5 @@ REVISIONS = (
         why="Table 4.6 shows both.",
         fresh=FRESH,
     ),
-    Revision(
-        "SL3, SL4, SL6, SL8",
-        "0.10.0",
-        old="rows that 0.3.0 measured vote",
-        new="they are shown and do not vote until they are measured anew",
-        why="It kept nothing to derive them from again and qualified no instrument; by today's rows some of them are "
-        "controls or are no longer asked.",
-        fresh="nothing yet",
-    ),
+    without_votes("SL3, SL4, SL6, SL8", fresh="nothing yet"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.verdict.papers.claim import Paper, Revision, claim
+from bench.verdict.papers.claim import Paper, Revision, claim, without_votes
 
 SURVEY = Paper(
     "survey", "A Brief Survey of Model Compression in Language Models", "OPT-125M and the surveyed papers' models"
@@ -284,13 +284,8 @@ REVISIONS = (
         why="By the spread of three, five decide.",
         fresh="seeds 3 to 7, which nothing had used",
     ),
-    Revision(
+    without_votes(
         "SV1–SV3, SV5, SV6, SV9, SV10, SV12, SV15, SV16",
-        "0.10.0",
-        old="rows that 0.3.0 measured vote",
-        new="they are shown and do not vote until they are measured anew",
-        why="It kept nothing to derive them from again and qualified no instrument; by today's rows some of them are "
-        "controls or are no longer asked: plain GPTQ said of SV9 what its recipe does not.",
-        fresh="SV9 with the recipe, SV15 with MiniLM as teacher; times taken anew",
+        fresh="SV9 with the recipe, where plain GPTQ had voted; SV15 with MiniLM as teacher; times taken anew",
     ),
 )
