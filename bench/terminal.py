@@ -21,6 +21,8 @@ from bench.verdict.wording import row_line, verdict_word
 
 CONTROLS = "controls"
 ON_RECORD = " (on record)"
+OF_EARLIER = ", earlier version"
+"""End of the line of a row that does not vote until it is measured anew."""
 NEWS = ("not reproduced", "did not qualify", "controls not reproduced", "not cleared")
 """Words of tests that fail."""
 WORDS = (
@@ -193,7 +195,8 @@ class Terminal:
     def _lines(self, result: Result, report: pytest.TestReport) -> Iterator[str]:
         width = self.writer.fullwidth if self.reporter.isatty() else max(self.writer.fullwidth, LOG_WIDTH)
         word = word_of(result, report)
-        body, verdict = row_line(result, word, width - 1)
+        earlier = getattr(report, "on_record", False) and result.was_run and result.is_earlier
+        body, verdict = row_line(result, word + OF_EARLIER * earlier, width - 1)
         dim = result.control or word.endswith(ON_RECORD)
         colour = COLOURS.get(word.removesuffix(ON_RECORD), "yellow")
         yield self.writer.markup(body, light=dim) + self.writer.markup(verdict, **{colour: True, "light": dim})

@@ -13,7 +13,8 @@ EFFORTS = ("quick", "normal", "thorough")
 Arrays = Mapping[str, Array]
 EARLIER = (
     "measured by an earlier version of the suite, which kept no variants and qualified no instrument: it does not vote "
-    "until it is measured anew"
+    "until it is measured anew (`pytest bench --effort=thorough -k ROW --record`; with `--collect-only` it says in what "
+    "time)"
 )
 """Note on a row of 0.3.0."""
 

@@ -110,7 +110,7 @@ LINES = {
     "SV5a": "SV5a 2of4 · torch has kernels for CUDA only · not run",
     "INSTRUMENT": "INSTRUMENT floor · growth of KL 0.949 [0.863, 1.044] · ≥ 0.5 · qualified",
     "LC6a": "LC6a magnitude-growth · growth of KL 0.949 [0.863, 1.044] · ≥ 1 · reproduced, control",
-    "KP2a": "KP2a rank · rank 768 · ≥ 1 · reproduced (on record)",
+    "KP2a": "KP2a rank · rank 768 · ≥ 1 · reproduced (on record), earlier version",
 }
 SUMMARY = (
     "1 passed, 1 reproduced, 1 reproduced (on record), 1 not reproduced (on record), 1 inconclusive, 1 qualified, "
