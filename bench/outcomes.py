@@ -26,8 +26,8 @@ def finish(config: pytest.Config, result: Result) -> None:
     A verdict that contradicts the record of the same model and text at no less effort fails its test, and so does a row
     that is not reproduced and has no such record. A verdict that differs while the estimate lies in the record's
     interval is no news: documents, threads and versions move it that far; nor is one that is reproduced where a row of
-    an earlier version was not. Times are held against those of the same machine only. Quick effort decides nothing of a claim: only errors fail there. A checkpoint that does not clear its
-    threshold fails at any effort.
+    an earlier version was not. Times are held against those of the same machine only. Quick effort decides nothing of a
+    claim: only errors fail there. A checkpoint that does not clear its threshold fails at any effort.
     """
     verdict, record = Verdict(result.verdict), _expected(config, result)
     if verdict is Verdict.INCONCLUSIVE:

@@ -13,8 +13,7 @@ EFFORTS = ("quick", "normal", "thorough")
 Arrays = Mapping[str, Array]
 EARLIER = (
     "measured by an earlier version of the suite, which kept no variants and qualified no instrument: it does not vote "
-    "until it is measured anew (`pytest bench --effort=thorough -k ROW --record`; with `--collect-only` it says in what "
-    "time)"
+    "until it is measured anew (`pytest bench --effort=thorough -k ROW --record`; `--collect-only` says in what time)"
 )
 """Note on a row of 0.3.0."""
 
