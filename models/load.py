@@ -13,6 +13,7 @@ from models.attention import use_fused_attention
 from models.checks import check_finite
 from models.device import check_device
 from models.errors import InputError
+from models.first_token import first_token, read_first
 from models.opening import opened
 from models.sources import EMBEDDED, folder_of, identity
 
@@ -31,7 +32,7 @@ class Decoder:
     head: nn.Linear
     """Output matrix, from final hidden states to logits; often the embedding matrix itself, and never compressed."""
     longest_context: int
-    """Tokens."""
+    """Tokens of text, without one that goes before it."""
 
     @property
     def device(self) -> torch.device:
@@ -47,8 +48,9 @@ class Decoder:
 def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Decoder:
     """The model called `name`: the embedded one, a folder or `.gguf` file on disk, or a hub id.
 
-    GPT-2's `Conv1D` layers become `nn.Linear` with the same outputs. Only safetensors and GGUF weights are
-    read, and no code that comes with a model is run.
+    GPT-2's `Conv1D` layers become `nn.Linear` with the same outputs. Where the tokenizer writes a token before every
+    text, the model reads it before every window. Only safetensors and GGUF weights are read, and no code that comes
+    with a model is run.
 
     Raises:
         InputError: no such model, no safe weights in it, an architecture that is not a decoder, or no such device.
@@ -63,6 +65,8 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
     head = model.get_output_embeddings()
     if not isinstance(head, nn.Linear):
         raise InputError(f"{name} has no linear output matrix; give a decoder-only language model")
+    if (first := first_token(tokenizer)) is not None:
+        read_first(model, first)
     decoder = Decoder(
         name=name,
         sha256=identity(name),
@@ -70,7 +74,7 @@ def load(name: str = EMBEDDED, *, device: str = "cpu", dtype: torch.dtype = torc
         tokenizer=tokenizer,
         blocks=find_blocks(model),
         head=head,
-        longest_context=_longest_context(model.config, name),
+        longest_context=_longest_context(model.config, name) - (first is not None),
     )
     _check_head(decoder)
     return decoder

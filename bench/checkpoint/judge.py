@@ -26,6 +26,7 @@ from bench.measure.perplexity import Perplexity
 from bench.measure.whole_windows import WholeWindows
 from bench.verdict.evidence import Arrays, Origin
 from models.errors import InputError
+from models.first_token import read_alike
 from models.held import held_bytes
 from models.load import Decoder
 from models.sources import identity, weight_bytes
@@ -120,6 +121,7 @@ class Checkpoint(Instrument):
     def _measure(self) -> Arrays:
         dense, decoder = self.dense, self.session.loaded(self.path)
         check_same_tokens(dense.decoder, decoder, dense.beginnings)
+        read_alike(decoder.model, dense.decoder.model)
         length = min(dense.windows.tokens.shape[1], decoder.longest_context)
         windows = WholeWindows(dense.windows.tokens[:, :length])  # a prefix of the dense states is that of its windows
         with self.session.progress.variant(Path(self.path).name, windows.tokens.numel()) as advance:

@@ -14,6 +14,7 @@ import numpy as np
 from bench.measure.harness import can_read
 from bench.verdict.documents import Array
 from models.errors import InputError
+from models.first_token import as_given
 from models.load import Decoder
 
 PREFERRED = ("acc", "exact_match", "acc_norm", "f1")
@@ -49,7 +50,8 @@ def task_scores(
     model = wrapper(pretrained=decoder.model, tokenizer=decoder.tokenizer, batch_size=batch)
     options: dict[str, Any] = {"limit": limit, "bootstrap_iters": 0, "log_samples": True}
     try:
-        with tempfile.TemporaryDirectory() as place:
+        # The harness says itself where a text begins.
+        with tempfile.TemporaryDirectory() as place, as_given(decoder.model):
             tasks: list[Any] = [_task(name, manager.task_index, folder, Path(place)) for name in names]
             found: Any = evaluator.simple_evaluate(model=model, tasks=tasks, task_manager=manager, **options)
     except (OSError, ValueError, KeyError, ConnectionError) as error:

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bench.measure.divergence import CHUNK_BYTES, log_probabilities
 from models.data.text import json_lines
 from models.errors import InputError
+from models.first_token import as_given
 
 Array = NDArray[np.floating[Any]]
 
@@ -123,7 +124,8 @@ def perplexity(
     text = protocol.join.join(lines)
     tokens = torch.tensor(tokenizer(text, add_special_tokens=protocol.opening, verbose=False)["input_ids"])
     windows = protocol.windows(tokens)
-    scored = [token_losses(model, window[None])[0] for window in windows]
+    with as_given(model):
+        scored = [token_losses(model, window[None])[0] for window in windows]
     losses = np.array([float(loss.double().mean()) for loss in scored])
     lengths = np.array([float(len(loss)) for loss in scored])
     mean = float(losses.mean()) if protocol.mean_of_windows else float(losses @ lengths / lengths.sum())

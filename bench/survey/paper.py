@@ -26,6 +26,7 @@ from compress.method import Method
 from compress.swap import compressed
 from models.data.text import read_documents
 from models.errors import InputError
+from models.first_token import as_given
 
 C4 = "en/c4-train.00000-of-01024.json.gz"
 """The shard that calibrates in both papers' code."""
@@ -87,7 +88,7 @@ class OPT(Instrument):
         if method is None:
             return {"token": np.array([self._score()])}
         batches = self.calibration if method.statistic else []
-        with compressed(method, decoder.blocks, forward=decoder.hidden, batches=batches):
+        with as_given(decoder.model), compressed(method, decoder.blocks, forward=decoder.hidden, batches=batches):
             return {"token": np.array([self._score()])}
 
     def _score(self) -> float:

@@ -21,6 +21,7 @@ from bench.measure.perplexity import (
     perplexity,
 )
 from models.errors import InputError
+from models.first_token import read_first
 from models.load import load
 
 MEAN, TOKENS, DROP = (
@@ -39,6 +40,13 @@ def decoder(gpt2_folder):
 def slow_losses(decoder, tokens):
     logits = decoder.model(torch.tensor([tokens])).logits[0, :-1].double()
     return [float(-torch.log_softmax(row, -1)[label]) for row, label in zip(logits, tokens[1:], strict=True)]
+
+
+def test_a_protocol_reads_no_token_that_it_does_not_name(decoder):
+    first = copy.deepcopy(decoder.model)
+    read_first(first, 3)
+    scores = [perplexity(model, decoder.tokenizer, LINES, MEAN) for model in (first, decoder.model)]
+    assert np.array_equal(scores[0].losses, scores[1].losses)
 
 
 @pytest.mark.parametrize("protocol", [MEAN, TOKENS, DROP], ids=lambda p: p.name)
