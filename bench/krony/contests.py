@@ -147,13 +147,13 @@ def out_of_reach(ladder: Ladder, rung: Student, start: float) -> str:
     return f"scalars can move by {reach:.2g} at most in all steps, from {start}; --effort=thorough trains longer"
 
 
-def untried(cosine_over_constant: Interval, cosine_at_end: bool, constant_at_end: bool) -> str:
-    """Reason to try more rates: the best of the schedule that loses is at an end of those tried; else empty."""
-    verdict = judge(cosine_over_constant, Region(low=1.0))
-    loser_at_end = cosine_at_end if verdict is Verdict.REPRODUCED else constant_at_end
+def untried(first_over_second: Interval, first_at_end: bool, second_at_end: bool) -> str:
+    """Reason to try more rates: the best of the family that loses is at an end of those tried; else empty."""
+    verdict = judge(first_over_second, Region(low=1.0))
+    loser_at_end = first_at_end if verdict is Verdict.REPRODUCED else second_at_end
     if verdict is Verdict.INCONCLUSIVE or not loser_at_end:
         return ""
-    return "the schedule that loses is best at an end of the three rates, so others might be better; add rates"
+    return "what loses is best at an end of the three rates, so others might be better; add rates"
 
 
 def spreads(ladder: Ladder, *students: Student) -> list[Array]:
