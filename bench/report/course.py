@@ -103,7 +103,7 @@ def _panel(axes: Axes, members: Mapping[str, Course], base: Mapping[str, Array])
         mean = losses.mean(0)
         axes.fill_between(along, losses.min(0), losses.max(0), color=colour, alpha=0.2, linewidth=0)
         axes.plot(along, mean, color=colour, linewidth=1.1)
-        ends.append((float(along[-1]), float(mean[-1]), f"{name} {mean[-1]:.2f}", colour))
+        ends.append((last, float(mean[-1]), f"{name} {mean[-1]:.2f}", colour))
         shown += [float(mean.min()), float(np.quantile(mean, 0.9))]
     axes.set_xscale("log")
     axes.set_xlim(FROM * last, last * 6)
