@@ -7,6 +7,14 @@ import pytest
 from bench.speed.stated import Stated
 
 
+@pytest.fixture(autouse=True)
+def _timed(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> None:
+    """Skip what is timed where pytest-benchmark takes no times."""
+    untimed = hasattr(pytestconfig, "workerinput") or pytestconfig.getoption("benchmark_disable")
+    if untimed and "benchmark" in request.fixturenames:
+        pytest.skip("no times are taken beside other workers; leave -n, or --benchmark-disable, out")
+
+
 @pytest.fixture
 def stated(pytestconfig: pytest.Config) -> Stated:
     """Check of a stated time: it fails the test at thorough effort, and is shown as an expected failure below that."""
