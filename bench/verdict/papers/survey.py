@@ -286,6 +286,7 @@ REVISIONS = (
     ),
     without_votes(
         "SV1–SV3, SV5, SV6, SV9, SV10, SV12, SV15, SV16",
-        fresh="SV9 with the recipe, where plain GPTQ had voted; SV15 with MiniLM as teacher; times taken anew",
+        fresh="SV9 with the recipe, where plain GPTQ had voted; SV10 with three samples; SV15 with MiniLM as teacher; "
+        "times taken anew",
     ),
 )
