@@ -63,8 +63,12 @@ def word_of(result: Result, report: pytest.TestReport) -> str:
     """Verdict of a row in words: those of a claim, or of an instrument, and whether they are news."""
     word = verdict_word(result)
     known = hasattr(report, "wasxfail") and result.verdict == Verdict.NOT_REPRODUCED.value
-    shown = getattr(report, "on_record", False) and result.was_run
-    return word + ON_RECORD if known or shown else word
+    return word + ON_RECORD if known or _is_shown(result, report) else word
+
+
+def _is_shown(result: Result, report: pytest.TestReport) -> bool:
+    """True for a row that was measured earlier and is shown from the record."""
+    return getattr(report, "on_record", False) and result.was_run
 
 
 def category_of(report: pytest.TestReport) -> str:
@@ -195,7 +199,7 @@ class Terminal:
     def _lines(self, result: Result, report: pytest.TestReport) -> Iterator[str]:
         width = self.writer.fullwidth if self.reporter.isatty() else max(self.writer.fullwidth, LOG_WIDTH)
         word = word_of(result, report)
-        earlier = getattr(report, "on_record", False) and result.was_run and result.is_earlier
+        earlier = _is_shown(result, report) and result.is_earlier
         body, verdict = row_line(result, word + OF_EARLIER * earlier, width - 1)
         dim = result.control or word.endswith(ON_RECORD)
         colour = COLOURS.get(word.removesuffix(ON_RECORD), "yellow")

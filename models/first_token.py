@@ -40,11 +40,10 @@ def read_first(model: PreTrainedModel, token: int) -> None:
         model: a decoder; whoever calls it goes on as before.
         token: a number of its vocabulary.
     """
-    inner: Any = model.base_model
-    first: _FirstToken | None = getattr(inner, NAME, None)
-    if first is not None:
+    if (first := _hooks(model)) is not None:
         first.token, first.wanted = token, True
         return
+    inner: Any = model.base_model
     first = _FirstToken(token)
     setattr(inner, NAME, first)
     inner.register_forward_pre_hook(first.put, with_kwargs=True)
@@ -53,7 +52,7 @@ def read_first(model: PreTrainedModel, token: int) -> None:
 
 def read_alike(model: PreTrainedModel, dense: PreTrainedModel) -> None:
     """Have a checkpoint read first what the dense model does, whatever its own tokenizer says."""
-    own, other = (getattr(each.base_model, NAME, None) for each in (model, dense))
+    own, other = _hooks(model), _hooks(dense)
     if other is not None:
         read_first(model, other.token)
     elif own is not None:
@@ -63,8 +62,7 @@ def read_alike(model: PreTrainedModel, dense: PreTrainedModel) -> None:
 @contextmanager
 def as_given(model: PreTrainedModel) -> Iterator[None]:
     """While open, a model reads just the tokens that it is given: published protocols say where a text begins."""
-    first: _FirstToken | None = getattr(model.base_model, NAME, None)
-    if first is None:
+    if (first := _hooks(model)) is None:
         yield
         return
     before, first.wanted = first.wanted, False
@@ -72,6 +70,10 @@ def as_given(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         first.wanted = before
+
+
+def _hooks(model: PreTrainedModel) -> _FirstToken | None:
+    return getattr(model.base_model, NAME, None)
 
 
 @dataclass
