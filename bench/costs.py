@@ -2,12 +2,12 @@
 
 A piece is what is made once and shared: a variant, a teacher, the dense model's states. The first row that needs it
 pays for it. What is measured in looks is counted with all of them. Seconds stated for the embedded scale are of two CPU
-cores, those for a GPU of one H100.
+threads, those for a GPU of one H100; those on record are of the threads that the run had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -15,14 +15,15 @@ import pytest
 from bench.measure.chunks import share_of
 from bench.measure.settings import Settings
 from bench.measure.stale import why_stale, why_variant_stale
-from bench.verdict.evidence import EFFORTS, Evidence, Result
+from bench.threads import MARKED, threads_of, times_slower
+from bench.verdict.evidence import EFFORTS, Evidence, Result, Variant
 from bench.verdict.regions import Verdict
 from bench.verdict.rows import Row
 
 OWN = 1.0
 """Seconds that a row takes beside its pieces, where no marker says."""
 GPU_TIMES_FASTER = 40
-"""By tokens of long context a second: an H100 against two CPU cores."""
+"""By tokens of long context a second: an H100 against two CPU threads."""
 DECIDED = (Verdict.REPRODUCED.value, Verdict.NOT_REPRODUCED.value)
 
 
@@ -47,6 +48,8 @@ class Known:
     run: Evidence
     """Evidence of the run's own folder."""
     resume: bool
+    threads: int = MARKED
+    """CPU threads of this run."""
 
     def row(self, name: str) -> tuple[Result, Evidence] | None:
         """Row as it was measured last, the run's own first, with the evidence that holds it."""
@@ -112,9 +115,7 @@ class Made:
 
 
 def cost_of(item: pytest.Item, known: Mapping[str, Known]) -> Cost:
-    """Cost of an item by its markers; by the seconds on record where all its variants are there.
-
-    Seconds of another effort are scaled as the markers' are.
+    """Cost of an item by its markers; by the seconds on record where all its variants are there at this effort.
 
     Args:
         item: a test, with the scale and the row that it is about among its parameters.
@@ -129,9 +130,9 @@ def cost_of(item: pytest.Item, known: Mapping[str, Known]) -> Cost:
     if row is not None:
         if of.derived(row.name):
             return Cost(min(stated.own, OWN))
-        stated = _recorded(of, row, stated, lambda other: _stated(item, row, scale, other))
+        stated = _recorded(of, row, stated)
         stated = _without(stated, of.standing(item.path.parent.name))
-    return _on_device(stated, scale, of.settings.device)
+    return _on_device(stated, scale, of)
 
 
 def row_of_item(item: pytest.Item) -> Row | None:
@@ -153,8 +154,9 @@ def _stated(item: pytest.Item, row: Row | None, scale: str, effort: str) -> Cost
     """Cost of an item by its markers alone, the closest first."""
     place = scale, item.path.parent.name
     own, kinds, pieces = [], [], dict[str, Piece]()
+    votes = row is not None and not row.control
     for marker in item.iter_markers("cost"):
-        seconds = _seconds(marker, scale, effort)
+        seconds = _seconds(marker, scale, effort, votes=votes)
         if "of" in marker.kwargs:
             kinds.append((marker.kwargs["of"], seconds))
         elif "shared" in marker.kwargs:
@@ -177,25 +179,33 @@ def _contestants(row: Row | None) -> Iterator[object]:
         yield from contestant if isinstance(contestant, tuple) else (contestant,)
 
 
-def _seconds(marker: pytest.Mark, scale: str, effort: str) -> float:
-    """Seconds that a marker states: for a scale, and for each effort where they are three."""
-    stated = marker.kwargs.get("embedded" if scale == "embedded" else "gpu", marker.args[0] if marker.args else 0.0)
+def _seconds(marker: pytest.Mark, scale: str, effort: str, *, votes: bool) -> float:
+    """Seconds that a marker states: for a scale, for rows that vote, and for each effort where they are three."""
+    kind = "embedded" if scale == "embedded" else "gpu"
+    stated = marker.kwargs.get(kind, marker.args[0] if marker.args else 0.0)
+    if votes:
+        stated = marker.kwargs.get(f"{kind}_votes", stated)
     return float(stated[EFFORTS.index(effort)] if isinstance(stated, tuple) else stated)
 
 
-def _recorded(of: Known, row: Row, stated: Cost, at: Callable[[str], Cost]) -> Cost:
-    """Cost by the seconds on record, where there are any for all of a row's variants."""
+def _recorded(of: Known, row: Row, stated: Cost) -> Cost:
+    """Cost by the seconds on record, where there are any at this effort for all of a row's variants."""
     found = of.row(row.name)
-    if found is None or not found[0].variants or not stated.pieces:
+    if found is None or not found[0].variants or not stated.pieces or found[0].effort != of.settings.effort:
         return stated
     result, evidence = found
     variants = [evidence.variants.get(key) for key in result.variants or ()]
-    then = at(result.effort or "normal").seconds
-    if None in variants or not then:
+    if None in variants:
         return stated
     place = stated.pieces[0].place
-    factor = 1.0 if result.effort == of.settings.effort else stated.seconds / then
-    return replace(stated, pieces=tuple(Piece(place, v.name, factor * v.seconds) for v in variants if v is not None))
+    pieces = (Piece(place, v.name, _marked(v, evidence)) for v in variants if v is not None)
+    return replace(stated, pieces=tuple(pieces))
+
+
+def _marked(variant: Variant, evidence: Evidence) -> float:
+    """Seconds that a variant on record would have taken on the threads that markers are of, or did on its GPU."""
+    run = evidence.runs.get(variant.run, {})
+    return variant.seconds * (1.0 if run.get("gpu") else times_slower(threads_of(run), MARKED))
 
 
 def _without(cost: Cost, standing: Mapping[str, float]) -> Cost:
@@ -217,10 +227,10 @@ def _same(one: str, other: str) -> bool:
     return one in other or other in one
 
 
-def _on_device(cost: Cost, scale: str, device: str) -> Cost:
-    """Cost on the device that is used, where it is another than the scale's own."""
-    on_gpu, of_gpu = device.startswith("cuda"), scale != "embedded"
-    if on_gpu == of_gpu:
-        return cost
-    factor = 1 / GPU_TIMES_FASTER if on_gpu else GPU_TIMES_FASTER
+def _on_device(cost: Cost, scale: str, of: Known) -> Cost:
+    """Cost on the device that is used and its threads, where they are others than the stated seconds are of."""
+    on_gpu, of_gpu = of.settings.device.startswith("cuda"), scale != "embedded"
+    factor = 1.0 if on_gpu else times_slower(MARKED, of.threads)
+    if on_gpu != of_gpu:
+        factor *= 1 / GPU_TIMES_FASTER if on_gpu else GPU_TIMES_FASTER
     return replace(cost, pieces=tuple(replace(piece, seconds=factor * piece.seconds) for piece in cost.pieces))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from bench import threads
 from bench.budget import REASON, Budget, claim_of, seconds_of
 from bench.costs import OWN, Known, Made, cost_of, row_of_item, scale_of_item
 from bench.measure.settings import SCALES
@@ -18,7 +19,6 @@ from bench.verdict.times import in_words
 SECONDS = pytest.StashKey[float]()
 """Seconds that an item is estimated to take after those before it."""
 BUDGET = pytest.StashKey[Budget]()
-HARDWARE = {"embedded": "two CPU cores", "gpu": "one H100"}
 
 
 def planned(config: pytest.Config, items: Sequence[pytest.Item]) -> list[pytest.Item]:
@@ -46,7 +46,8 @@ def _known(config: pytest.Config, scales: set[str]) -> dict[str, Known]:
     for scale in scales & SCALES.keys():
         place = folders(config, scale)
         evidence = (known_evidence(config, folder) for folder in (place.record, place.run))
-        known[scale] = Known(settings(config, scale), *evidence, resume=bool(config.getoption("resume")))
+        resume = bool(config.getoption("resume"))
+        known[scale] = Known(settings(config, scale), *evidence, resume=resume, threads=threads.here())
     return known
 
 
@@ -92,9 +93,11 @@ def estimates(items: Sequence[pytest.Item], *, each: bool) -> Iterator[str]:
     width = max(map(len, totals), default=0)
     for paper, seconds in totals.items():
         yield f"{in_words(sum(seconds)):>10}  {paper:<{width}}  {len(seconds)} item(s)"
-    hardware = sorted({HARDWARE["embedded" if scale_of_item(item) == "embedded" else "gpu"] for item in items})
+    on_cpu = {scale_of_item(item) == "embedded" for item in items}
+    own = f"{(count := threads.here())} CPU thread{'s' * (count > 1)}"
+    hardware = [own] * (True in on_cpu) + ["one H100"] * (False in on_cpu)
     total = sum(sum(seconds) for seconds in totals.values())
-    yield f"{in_words(total):>10}  in all, on {' and '.join(hardware)} or as the record has it{_of_looks(items)}"
+    yield f"{in_words(total):>10}  in all, on {' and '.join(hardware)}{_of_looks(items)}"
 
 
 def _of_looks(items: Sequence[pytest.Item]) -> str:

@@ -59,6 +59,12 @@ def read_alike(model: PreTrainedModel, dense: PreTrainedModel) -> None:
         own.wanted = False
 
 
+def told_first(model: PreTrainedModel) -> str:
+    """What a model reads before every window, in words for a protocol."""
+    first = _hooks(model)
+    return "no BOS" if first is None or not first.wanted else f"token {first.token} before every window"
+
+
 @contextmanager
 def as_given(model: PreTrainedModel) -> Iterator[None]:
     """While open, a model reads just the tokens that it is given: published protocols say where a text begins."""

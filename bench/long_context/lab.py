@@ -28,6 +28,7 @@ from bench.verdict.simulation import Population, rate_of_reproduced
 from compress.method import Method
 from compress.quantization.rounding import RoundToNearest
 from compress.swap import compressed
+from models.first_token import told_first
 from models.rounded_cache import hidden_through_cache
 
 TAIL = RoundToNearest(3)
@@ -73,8 +74,8 @@ class LongContext(Instrument):
         s = self.settings
         protocol = (
             f"paired: {s.targets} targets a document under left contexts {', '.join(map(str, s.contexts))}; "
-            f"no BOS; {s.dtype}; natural log; calibration {s.calibration_sequences} x {s.calibration_length} tokens of "
-            "other documents"
+            f"{told_first(self.session.decoder.model)}; {s.dtype}; natural log; "
+            f"calibration {s.calibration_sequences} x {s.calibration_length} tokens of other documents"
         )
         return self.session.origin(protocol, documents=len(self.windows.segments), tokens=self.windows.token_count)
 

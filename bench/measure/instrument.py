@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, is_dataclass
+from functools import cache, partial
 from typing import Any, ClassVar
 
 from bench.measure.fingerprint import code_sha256, root_of
@@ -67,17 +68,25 @@ class Instrument(ABC):
             settings.effort,
             label,
         )
-        return self.session.store.arrays(wanted, self.origin, measure)
+        return self.session.store.arrays(wanted, self.origin, partial(self._watched, measure, label))
+
+    def _watched(self, measure: Callable[[], Arrays], label: str) -> Arrays:
+        with self.watching(label):
+            return measure()
+
+    def watching(self, _label: str) -> AbstractContextManager[None]:
+        """Context that shows how far a variant is, where measuring it does not."""
+        return nullcontext()
 
 
-@functools.cache
+@cache
 def _code(roots: tuple[str, ...]) -> str:
     """Hash of the code that roots reach; the code of a process does not change."""
     return code_sha256(roots)
 
 
 def _function(measure: Callable[[], Arrays]) -> Callable[..., Arrays]:
-    return measure.func if isinstance(measure, functools.partial) else measure
+    return measure.func if isinstance(measure, partial) else measure
 
 
 def plain(settings: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from models.data.tasks import Task, arithmetic, with_rationales
 
 PAPER_SCALE = "paper-t5"
 pytestmark = [
-    pytest.mark.cost(fixture="small", embedded=(10, 0, 500), gpu=(10, 200, 1600)),
+    pytest.mark.cost(fixture="small", embedded=(10, 0, 300), gpu=(10, 200, 1600)),
     pytest.mark.cost(of=Variant, embedded=(3, 0, 300), gpu=(10, 200, 1600)),
 ]
 """Twenty seeds of a model at most, pre-trained and tuned; every row needs tiny and mini."""
@@ -58,7 +58,7 @@ FORMS = [
 ]
 
 
-@pytest.mark.cost(shared="teachers small and base, α and T", embedded=(20, 0, 1500), gpu=(60, 2000, 8000))
+@pytest.mark.cost(shared="teachers small and base, α and T", embedded=(20, 0, 900), gpu=(60, 2000, 8000))
 @pytest.mark.parametrize("row", parameters(*FORMS))
 def test_soft_targets(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """A student of Small: its logits against labels alone, and forms of taking them."""
@@ -79,7 +79,7 @@ AWAY = [
 ]
 
 
-@pytest.mark.cost(shared="teachers small and base, α and T", embedded=(20, 0, 1500), gpu=(60, 2000, 8000))
+@pytest.mark.cost(shared="teachers small and base, α and T", embedded=(20, 0, 900), gpu=(60, 2000, 8000))
 @pytest.mark.parametrize("row", parameters(*AWAY))
 def test_students_lose_out_of_distribution(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """A student's shortfall on another distribution less that on its own, in points; its teacher is Small."""

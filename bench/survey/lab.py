@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.measure.blocks_at_work import shown
 from bench.measure.harness import LAMBADA as LAST_WORDS
 from bench.measure.harness import WIKITEXT, can_read, harness
 from bench.measure.instrument import Instrument
@@ -98,6 +100,12 @@ class Survey(Instrument):
         if len(scored) < 2:
             raise TooLittleText(f"{len(scored)} scored documents have {length} tokens; give longer documents")
         return WholeWindows(torch.stack(scored[: self.settings.documents]), BATCH_TOKENS)
+
+    def watching(self, label: str) -> AbstractContextManager[None]:
+        """Blocks as a method goes through them; nothing of what is no variant and has no label."""
+        if not label:
+            return super().watching(label)
+        return shown(self.session.progress, f"compressing {label}", self.session.decoder.model.base_model, self.blocks)
 
     @property
     def off_domain(self) -> bool:

@@ -30,19 +30,22 @@ from compress.quantization.salient import SalientChannels
 
 COSTS = [
     pytest.mark.cost(fixture="survey", embedded=(1, 6, 12), gpu=(1, 2, 4)),
-    pytest.mark.cost(of=(GPTQ, FirstValuesDense), embedded=(2, 36, 1500), gpu=(10, 55, 60)),
-    pytest.mark.cost(of=(SparseGPT, AWQ), embedded=(2, 25, 800), gpu=(8, 15, 20)),
+    pytest.mark.cost(
+        of=(GPTQ, FirstValuesDense), embedded=(2, 36, 550), embedded_votes=(2, 36, 1600), gpu=(10, 55, 60)
+    ),
+    pytest.mark.cost(of=(SparseGPT, AWQ), embedded=(2, 25, 400), embedded_votes=(2, 25, 1200), gpu=(8, 15, 20)),
     pytest.mark.cost(
         of=(WandaPruning, StructuredPruning, UnstructuredCounterpart, SalientChannels, SmoothQuant, LLMInt8),
-        embedded=(1, 10, 500),
+        embedded=(1, 10, 300),
+        embedded_votes=(1, 10, 800),
         gpu=(2, 6, 10),
     ),
     pytest.mark.cost(of=DeepCompression, embedded=(1, 10, 40), gpu=(2, 4, 8)),
-    pytest.mark.cost(of=Method, embedded=(1, 6, 25), gpu=(1, 2, 4)),
+    pytest.mark.cost(of=Method, embedded=(1, 6, 45), gpu=(1, 2, 4)),
 ]
-"""Costs by what a method does with its calibration, on every sample; lm-evaluation-harness reads GPTQ's variants too.
+"""Costs by what a method does with its calibration; lm-evaluation-harness reads GPTQ's variants too.
 
-At thorough effort 65,536 tokens go through the blocks twice for each of three samples, by far the most of it.
+At thorough effort 65,536 tokens go through the blocks twice, by far the most of it; three times where a row votes.
 """
 GROUPS = PerGroup(128)
 DENSE = "perplexity over that of the dense model"

@@ -32,7 +32,7 @@ from bench.verdict.rows import Row
 
 PAPER_SCALE = "paper-t5"
 pytestmark = [
-    pytest.mark.cost(shared="teachers", embedded=(3, 0, 650), gpu=(5, 60, 60)),
+    pytest.mark.cost(shared="teachers", embedded=(3, 0, 450), gpu=(5, 60, 60)),
     pytest.mark.cost(of=Taught, embedded=(1, 0, 280), gpu=(3, 90, 90)),
 ]
 """Costs of five seeds of a student and of the search on held-out examples."""

@@ -9,6 +9,7 @@ import pytest
 from bench.costs import Cost, Known, Made, Piece, cost_of
 from bench.measure.chunks import share_of
 from bench.measure.settings import SCALES
+from bench.threads import times_slower
 from bench.verdict.evidence import Evidence, Origin, Result, Variant
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
@@ -41,14 +42,14 @@ def known(scale="embedded", effort="normal", *, device=None, record=(), resume=F
     return {scale: Known(settings, evidence(record), evidence(run), resume)}
 
 
-def evidence(seconds, effort="normal", verdict="reproduced"):
-    """Record of one row on variants of so many seconds."""
+def evidence(seconds, effort="normal", verdict="reproduced", **run):
+    """Record of one row on variants of so many seconds, and of the run that took them."""
     variants = {}
     for name, spent in dict(seconds).items():
-        made = Variant(name, "ladder", {}, "", [], "", Origin("embedded", effort), {}, seconds=spent)
+        made = Variant(name, "ladder", {}, "", [], "", Origin("embedded", effort), {}, seconds=spent, run="it")
         variants[made.key] = made
     rows = {"KP4-it": Result("KP4-it", "KP4", "a", verdict, effort=effort, variants=list(variants))} if variants else {}
-    return Evidence(rows=rows, variants=variants)
+    return Evidence(rows=rows, variants=variants, runs={"it": run})
 
 
 @pytest.mark.parametrize(("effort", "seconds"), [("quick", 3), ("normal", 42), ("thorough", 500)])
@@ -89,11 +90,41 @@ def test_seconds_on_record_are_better_than_a_marker():
     assert cost_of(item, known(record={"curve 1": 20.0, "curve 2": 30.0})).seconds == 51
 
 
-def test_seconds_of_another_effort_are_scaled_as_the_markers_are():
+def test_seconds_of_another_effort_say_less_than_a_marker():
+    """What a variant takes besides its text does not grow with it."""
     item = Item(mark(of=int, embedded=(1, 10, 100)), mark(0), row=row(1))
-    of = known(effort="thorough")["embedded"]
-    of = replace(of, record=evidence({"curve 1": 25.0}, effort="normal"))
-    assert cost_of(item, {"embedded": of}).seconds == 250
+    of = replace(known(effort="thorough")["embedded"], record=evidence({"curve 1": 25.0}, effort="normal"))
+    assert cost_of(item, {"embedded": of}).seconds == 100
+
+
+def test_a_row_that_votes_may_have_seconds_of_its_own():
+    marker = mark(of=int, embedded=(1, 10, 100), embedded_votes=(1, 10, 300), gpu=5)
+    votes, control = row(1), replace(row(1), control=True)
+    for wanted, seconds in ((votes, 301), (control, 101)):
+        assert cost_of(Item(marker, row=wanted), known(effort="thorough")).seconds == seconds
+        assert cost_of(Item(marker, row=wanted, scale="gpu"), known("gpu")).seconds == 6
+
+
+def test_seconds_are_of_the_threads_that_this_run_has():
+    item, markers = Item(mark(of=int, embedded=7), mark(0), row=row(1)), known()["embedded"]
+
+    def seconds(threads, **run):
+        record = evidence({"curve 1": 20.0}, **run) if run else evidence({})
+        return cost_of(item, {"embedded": replace(markers, record=record, threads=threads)}).seconds
+
+    one = "Linux x86_64, 1 threads"
+    assert seconds(1, machine=one) == pytest.approx(20)
+    assert seconds(2, machine=one) == pytest.approx(20 * times_slower(1, 2)) == pytest.approx(20 / 1.65, rel=0.01)
+    assert seconds(2, machine="Linux x86_64, 2 threads") == 20
+    assert seconds(1) == pytest.approx(7 * 1.65, rel=0.01)
+    assert seconds(2, machine="Linux x86_64, 16 threads", gpu="H100") == 20, "a GPU's seconds know no threads"
+
+
+def test_threads_there_and_back_take_what_they_took():
+    for had, have in ((1, 2), (2, 8), (4, 3)):
+        assert times_slower(had, have) * times_slower(have, had) == pytest.approx(1)
+    assert times_slower(8, 64) == 1, "more threads than pay"
+    assert times_slower(0, 1) == 1, "a header that says none"
 
 
 def test_a_row_that_was_not_run_has_no_seconds_on_record():
@@ -117,7 +148,9 @@ def test_variants_that_stand_leave_nothing_to_do_for_what_they_share():
 
     def cost(standing):
         of = known()["embedded"]
-        fake = SimpleNamespace(settings=of.settings, derived=of.derived, row=of.row, standing=lambda _folder: standing)
+        fake = SimpleNamespace(
+            settings=of.settings, derived=of.derived, row=of.row, standing=lambda _folder: standing, threads=of.threads
+        )
         return cost_of(item, {"embedded": fake}).seconds
 
     assert cost({"student 1": 1}) == 1 + 7 + 30

@@ -57,7 +57,7 @@ def test_collecting_prints_what_each_row_would_take_and_totals_by_paper(project)
         "*2 s  KP1-1",
         "*60 min  KP4-dear",
         "*60 min  krony* 3 item(s)",
-        "*60 min  in all, on two CPU*",
+        "*60 min  in all, on * CPU thread*",
     ]
     done.stdout.fnmatch_lines(lines)
 

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import DynamicCache, PreTrainedTokenizerFast
 
 from compress.calibrate import block_inputs
-from models.first_token import as_given, first_token, read_alike, read_first
+from models.first_token import as_given, first_token, read_alike, read_first, told_first
 from models.load import find_blocks, load
 from models.rounded_cache import hidden_through_cache
 from tests.tiny_models import VOCABULARY, hidden, tiny_gpt2, tiny_llama
@@ -93,6 +93,14 @@ def test_as_given_reads_just_the_tokens_and_ends(pair, tokens):
     with as_given(first), as_given(first), as_given(plain):
         assert torch.equal(hidden(first)(tokens), hidden(plain)(tokens))
     assert torch.equal(hidden(first)(tokens), hidden(plain)(with_first(tokens))[:, 1:])
+
+
+def test_a_protocol_says_what_goes_before_a_window(pair):
+    plain, first = pair
+    assert told_first(plain) == "no BOS"
+    assert told_first(first) == f"token {FIRST} before every window"
+    with as_given(first):
+        assert told_first(first) == "no BOS"
 
 
 def test_a_copy_reads_it_by_its_own_weights(pair, tokens):

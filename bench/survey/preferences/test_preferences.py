@@ -23,7 +23,7 @@ from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 
 pytestmark = [
-    pytest.mark.cost(fixture="preferences", embedded=(4, 0, 700), gpu=(60, 300, 900)),
+    pytest.mark.cost(fixture="preferences", embedded=(4, 0, 350), gpu=(60, 300, 900)),
     pytest.mark.cost(2),
 ]
 HALF, MOVED = Region(low=50.0), "moves: more pairs towards the teacher's preference than away from it"
