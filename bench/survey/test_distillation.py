@@ -33,9 +33,11 @@ from bench.verdict.rows import Row
 PAPER_SCALE = "paper-t5"
 pytestmark = [
     pytest.mark.cost(shared="teachers", embedded=(3, 0, 450), gpu=(5, 60, 60)),
-    pytest.mark.cost(of=Taught, embedded=(1, 0, 280), gpu=(3, 90, 90)),
+    pytest.mark.cost(
+        of=Taught, embedded=(1, 0, 280), embedded_votes=(1, 0, 450), gpu=(3, 90, 90), gpu_votes=(3, 150, 150)
+    ),
 ]
-"""Costs of five seeds of a student and of the search on held-out examples."""
+"""Costs of a student, of five seeds or of ten where a row votes, and of the search on held-out examples."""
 ON_LABELS = Taught("labels", ENCODER, fixed(LABELS))
 SOFT = Taught("soft targets", ENCODER, soft(ENCODER))
 FORWARD = Taught("forward KL", ENCODER, soft(ENCODER))

@@ -95,18 +95,18 @@ class Distillation(Instrument):
         classes, what = len(self.task.labels), f"{self.label} {self.text_sha256}"
         return Teachers(self.session, self.settings, self.tables, classes, what)
 
-    def scored(self, student: Student, *, part: str = "test") -> Array:
-        """Texts that each seed has right, 0 or 1, `[seeds, texts]`."""
-        runs = [self._student(student, seed) for seed in range(self.settings.seeds)]
+    def scored(self, student: Student, *, part: str = "test", seeds: int = 0) -> Array:
+        """Texts that each seed has right, 0 or 1, `[seeds, texts]`; by default of the seeds of the first look."""
+        runs = [self._student(student, seed) for seed in range(seeds or self.settings.seeds)]
         return _unpacked([run[part] for run in runs], getattr(self.settings, part))
 
     def parameters(self, student: Student) -> int:
         """Number of a student's weights."""
         return int(self._student(student, 0)["parameters"])
 
-    def accuracy(self, student: Student, *, part: str = "test") -> Array:
+    def accuracy(self, student: Student, *, part: str = "test", seeds: int = 0) -> Array:
         """Percent right of each seed, `[seeds]`."""
-        return 100 * self.scored(student, part=part).mean(1)
+        return 100 * self.scored(student, part=part, seeds=seeds).mean(1)
 
     def teacher_scored(self, *, part: str = "test") -> Array:
         """Texts that each of the fine-tuned MiniLM has right, `[teachers, texts]`."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from bench.fixtures import Conclude
 from bench.survey.distillation.lab import BILSTM, FIRST_LAYERS, Distillation
 from bench.survey.distillation.lessons import LOGITS, Lesson, Student
 from bench.survey.distillation.teachers import MAIN
 from bench.verdict.crossed import CrossedInterval, crossed_interval
-from bench.verdict.documents import Array, Interval
-from bench.verdict.needed import Needed, what_would_decide, which_would_decide
+from bench.verdict.documents import LEVEL, Array, Interval
+from bench.verdict.looks import Looks, measure_in_looks
+from bench.verdict.needed import what_would_decide, which_would_decide
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from bench.verdict.seeds import contrast, deviation_ratio
@@ -21,6 +23,8 @@ AHEAD = Region(low=0.0)
 """Points of accuracy."""
 GAP, ROOM = 5.0, 5.0
 """Points that a teacher must be ahead of a student of labels, and that accuracies keep from chance and from 100."""
+MORE = 2
+"""Times as many seeds at the second look."""
 LABELS = Lesson()
 PARTS = ("test", "shifted")
 """Distributions: the one that is learned from, and the other."""
@@ -95,20 +99,21 @@ def ahead(of: str, name: str, first: Taught, second: Taught, *, control: bool = 
 def settle_ahead(conclude: Conclude, lab: Distillation, row: Row) -> None:
     """Conclude such a row."""
     taught = _taught(row)
-    interval = _ahead(lab, taught)
-    decide = which_would_decide(interval, row.accept, of=("seeds", "texts"), ratio=False)
-    settle(conclude, lab, row, interval, taught, decide=decide)
+    settle(conclude, lab, row, taught, partial(_ahead, lab, taught))
 
 
 def settle_steadier(conclude: Conclude, lab: Distillation, row: Row) -> None:
     """Conclude a row on the first student's spread over seeds over the second's."""
-    taught, note = _taught(row), ""
-    try:
-        interval = deviation_ratio(*(lab.accuracy(each.student(lab)) for each in taught))
-    except ValueError as error:
-        interval, note = Interval(1.0, 0.0, math.inf), f"{error}; train more seeds: --effort=thorough"
-    decide = what_would_decide(interval, lab.settings.seeds, row.accept, of="seeds of each")
-    settle(conclude, lab, row, interval, taught, decide=decide, note=note)
+    taught, notes = _taught(row), []
+
+    def spreads(seeds: int, level: float) -> Interval:
+        try:
+            return deviation_ratio(*(lab.accuracy(each.student(lab), seeds=seeds) for each in taught), level=level)
+        except ValueError as error:
+            notes.append(f"{error}; train more seeds: --effort=thorough")
+            return Interval(1.0, 0.0, math.inf)
+
+    settle(conclude, lab, row, taught, spreads, of="seeds of each", ratio=True, notes=notes)
 
 
 def settle_drop(conclude: Conclude, lab: Distillation, row: Row) -> None:
@@ -117,39 +122,67 @@ def settle_drop(conclude: Conclude, lab: Distillation, row: Row) -> None:
     That is the second student, or its teacher where there is none.
     """
     taught = _taught(row)
-    own, *other = (drops(*(lab.scored(each.student(lab), part=part) for part in PARTS)) for each in taught)
-    if other:
-        interval = contrast([own - other[0]], [1])
-    else:
-        interval = contrast([own, drops(*(lab.teacher_scored(part=part) for part in PARTS))], [1, -1])
-    decide = what_would_decide(interval, len(own), row.accept, of="seeds", ratio=False)
-    settle(conclude, lab, row, interval, taught, decide=decide, part="shifted")
+
+    def drop(seeds: int, level: float) -> Interval:
+        own, *other = (
+            drops(*(lab.scored(each.student(lab), part=part, seeds=seeds) for part in PARTS)) for each in taught
+        )
+        if other:
+            return contrast([own - other[0]], [1], level=level)
+        return contrast([own, drops(*(lab.teacher_scored(part=part) for part in PARTS))], [1, -1], level=level)
+
+    settle(conclude, lab, row, taught, drop, part="shifted")
 
 
 def settle(
     conclude: Conclude,
     lab: Distillation,
     row: Row,
-    interval: Interval,
     taught: list[Taught],
+    measure: Callable[[int, float], Interval],
     *,
-    decide: Needed,
+    of: str = "seeds",
+    ratio: bool = False,
     part: str = "test",
-    note: str = "",
+    notes: Sequence[str] = (),
 ) -> None:
-    """Conclude a row that stands on students, with every seed's result and the lessons that were chosen."""
+    """Conclude a row that stands on students, with every seed's result and the lessons that were chosen.
+
+    Seeds are added look by look until the row is decided; controls have no second look, nor has an instrument that does
+    not qualify.
+
+    Args:
+        conclude: the fixture.
+        lab: the instrument.
+        row: as declared.
+        taught: its students.
+        measure: from seeds and a level to the interval.
+        of: name of what there may be more of.
+        ratio: the statistic is a ratio.
+        part: distribution that the row is about.
+        notes: what `measure` says against its own interval.
+    """
+    doubtful = doubt(lab, {each.kind for each in taught}, part=part)
+    first = lab.settings.seeds
+    looks = Looks((first,), level=LEVEL) if doubtful or row.control else Looks((first, MORE * first))
+    outcome = measure_in_looks(looks, row.accept, measure)
+    interval, seeds, level = outcome.interval, outcome.units, outcome.level
+    if isinstance(interval, CrossedInterval):
+        decide = which_would_decide(interval, row.accept, of=(of, "texts"), ratio=ratio, level=level)
+    else:
+        decide = what_would_decide(interval, seeds, row.accept, of=of, ratio=ratio, level=level)
     students = {each.name: each.student(lab) for each in taught}
     details = {
-        "variants": {name: described(lab, student) for name, student in students.items()}
+        "variants": {name: described(lab, student, seeds) for name, student in students.items()}
         | {"MiniLM, the teacher": _shown(lab.teacher_accuracy(), lab.teacher_accuracy(part="shifted"))},
+        "looks": str(outcome),
     }
-    doubtful = note or doubt(lab, {each.kind for each in taught}, part=part)
-    conclude(row, interval, lab, doubt=doubtful, details=details, decide=decide)
+    conclude(row, interval, lab, doubt="; ".join(notes) or doubtful, details=details, decide=decide)
 
 
-def described(lab: Distillation, student: Student) -> dict:
+def described(lab: Distillation, student: Student, seeds: int) -> dict:
     """Accuracy of every seed on both distributions, the student's size and its lesson."""
-    shown = _shown(lab.accuracy(student), lab.accuracy(student, part="shifted"))
+    shown = _shown(*(lab.accuracy(student, part=part, seeds=seeds) for part in PARTS))
     return shown | {"parameters": lab.parameters(student), "lesson": asdict(student.lesson)}
 
 
@@ -157,13 +190,13 @@ def _shown(test: Array, shifted: Array) -> dict:
     return {"accuracy": test.round(3).tolist(), "shifted": shifted.round(3).tolist(), "failed": 0, "curves": []}
 
 
-def _ahead(lab: Distillation, taught: list[Taught]) -> CrossedInterval:
+def _ahead(lab: Distillation, taught: list[Taught], seeds: int, level: float) -> CrossedInterval:
     """Points of the first over the second, of seeds crossed with texts.
 
     Seed by seed both start from the same weights and read in one order, and they are scored on the same texts.
     """
-    first, second = (lab.scored(each.student(lab)) for each in taught)
-    return crossed_interval(100 * (first - second), lambda means: means[..., 0])
+    first, second = (lab.scored(each.student(lab), seeds=seeds) for each in taught)
+    return crossed_interval(100 * (first - second), lambda means: means[..., 0], level=level)
 
 
 def _taught(row: Row) -> list[Taught]:

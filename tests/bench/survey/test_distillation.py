@@ -11,13 +11,14 @@ from transformers import BertConfig, BertModel
 
 from bench.measure.instrument import plain
 from bench.survey.distillation import lab as labs
-from bench.survey.distillation import tables, teachers
+from bench.survey.distillation import rows, tables, teachers
 from bench.survey.distillation.fitting import Best, logits_of
 from bench.survey.distillation.lab import BILSTM, ENCODER, FIRST_LAYERS, Distillation
 from bench.survey.distillation.lessons import LOGITS, Lesson, LessonLoss, Student
-from bench.survey.distillation.rows import doubt, drops, patient
+from bench.survey.distillation.rows import LABELS, Taught, ahead, doubt, drops, fixed, patient, settle
 from bench.survey.distillation.settings import QUICK
 from bench.survey.distillation.teachers import ENSEMBLE, MAIN
+from bench.verdict.documents import Interval
 from compress.distillation.classifiers import patient_loss
 from models.data.tasks import Task
 from models.encoders import Classified
@@ -199,3 +200,28 @@ def test_more_seeds_leave_those_that_are_on_record(lab, monkeypatch):
     lab.scored(Student(BILSTM))
     assert [key.rpartition(" ")[2] for key in set(lab.session.store._here) - before] == [str(QUICK.seeds)]
     assert all(lab.session.store._here[key].settings == plain(lab.settings) for key in before)
+
+
+@pytest.mark.parametrize(
+    ("control", "doubted", "low", "looks"),
+    [
+        (False, "", -1.0, [2, 4]),
+        (False, "", 0.5, [2]),
+        (True, "", -1.0, [2]),
+        (False, "the task does not discriminate", -1.0, [2]),
+    ],
+    ids=["undecided", "decided", "control", "in doubt"],
+)
+def test_a_row_that_votes_and_is_undecided_has_twice_as_many_seeds(lab, monkeypatch, control, doubted, low, looks):
+    taught, asked, concluded = Taught("labels", ENCODER, fixed(LABELS)), [], {}
+    row = ahead("SV15a", "SV15-it", taught, taught, control=control)
+    monkeypatch.setattr(rows, "doubt", lambda *_args, **_how: doubted)
+
+    def measure(seeds, _level):
+        asked.append(seeds)
+        return Interval(1.0, low, 3.0)
+
+    settle(lambda *_args, **given: concluded.update(given), lab, row, [taught], measure)
+    assert asked == looks
+    assert len(concluded["details"]["variants"]["labels"]["accuracy"]) == looks[-1]
+    assert concluded["doubt"] == doubted
