@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.krony.ladder import Ladder
 from bench.krony.readings import DOUBLINGS, FRACTIONS
+from bench.krony.rungs import BEYOND, Rates
 from bench.krony.students import Student
 from bench.krony.trend import ahead, between, fall, is_flat, now, unsteadiness, until_flat
 from bench.verdict.crossed import CrossedInterval
@@ -120,11 +121,19 @@ def held_out(ladder: Ladder, student: Student, fraction: float = 1.0) -> Array:
     return np.array([run["held_out"][run["along"] == run["tokens"][own]][0] for run in ladder.runs(student)])
 
 
-def best_of(ladder: Ladder, family: Sequence[Student], fraction: float = 1.0) -> tuple[Student, bool]:
-    """Student of the lowest held-out loss after a share of the tokens, and whether it is at an end of its family."""
-    means = [float(held_out(ladder, each, fraction).mean()) for each in family]
-    place = int(np.argmin(means))
-    return family[place], place in (0, len(family) - 1)
+def best_of(ladder: Ladder, family: Rates, fraction: float = 1.0) -> tuple[Student, bool]:
+    """Student of the lowest held-out loss after a share of the tokens, and whether it is at an end of those tried.
+
+    While it is, and the teacher can tell students apart, the next rate further out is tried.
+    """
+    low, high = BEYOND, len(family.students) - BEYOND
+    while True:
+        tried = family.students[low:high]
+        place = int(np.argmin([float(held_out(ladder, each, fraction).mean()) for each in tried]))
+        at_start, at_end = place == 0, place == len(tried) - 1
+        if ladder.doubt() or not ((at_start and low > 0) or (at_end and high < len(family.students))):
+            return tried[place], at_start or at_end
+        low, high = low - at_start, high + at_end
 
 
 def fall_of(ladder: Ladder, student: Student) -> Interval:
@@ -153,7 +162,7 @@ def untried(first_over_second: Interval, first_at_end: bool, second_at_end: bool
     loser_at_end = first_at_end if verdict is Verdict.REPRODUCED else second_at_end
     if verdict is Verdict.INCONCLUSIVE or not loser_at_end:
         return ""
-    return "what loses is best at an end of the three rates, so others might be better; add rates"
+    return "what loses is best at an end of all rates tried, so others might be better; add rates"
 
 
 def spreads(ladder: Ladder, *students: Student) -> list[Array]:

@@ -84,10 +84,10 @@ FOLLOWED = [
 DISTIL = Row(
     "KP4-trained-half-distilled-over-81M",
     "KP4a",
-    "perplexity of half the layers, distilled, over that of 81M, each at the best of three learning rates",
+    "perplexity of half the layers, distilled, over that of 81M, each at its best rate of three or more",
     BETTER,
     "lower perplexity, however little; rates are chosen on held-out text",
-    (*DISTILLED_HALVES, *CONSTANT),
+    (*DISTILLED_HALVES.first, *CONSTANT.first),
 )
 BEND = Row(
     "KP7-trained-bend-at-81M",
@@ -131,10 +131,10 @@ SETTLE = {settles(start, rung): start for start, rung in zip(STARTS, WITH_SCALAR
 SCHEDULES = Row(
     "KP12-trained-cosine-over-constant",
     "KP12a",
-    "perplexity with a cosine schedule over that with a constant rate, each at the best of three learning rates",
+    "perplexity with a cosine schedule over that with a constant rate, each at its best rate of three or more",
     BETTER,
     "lower perplexity, however little; rates are chosen on held-out text",
-    (*COSINE, *CONSTANT),
+    (*COSINE.first, *CONSTANT.first),
 )
 UNSTEADY = Row(
     "KP12-trained-small-batch-unsteadier",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from bench.krony.objectives import Objective
 from bench.krony.students import Inherited, Phase, Student
 from compress.factorisation.kronecker.method import KroneckerFactorisation, Start
@@ -12,10 +14,18 @@ P81, P95, FOUR = (4, 1), (2, 1), MF2
 MANY_SMALL = (8, 4)
 STEADY = 4
 """Factor by which the unsteady run's batch is smaller."""
-RATES = {"half-rate": 0.5, "": 1.0, "double-rate": 2.0}
-"""Factors on the learning rate, of which the best is chosen on held-out text."""
-COSINE_RATES = {"": 1.0, "double-rate": 2.0, "fourfold-rate": 4.0}
-"""Those of the cosine schedule, whose mean is half its peak."""
+RATES = {
+    1 / 8: "eighth",
+    1 / 4: "quarter",
+    1 / 2: "half",
+    2: "double",
+    4: "fourfold",
+    8: "eightfold",
+    16: "sixteenfold",
+}
+"""Names of factors on the learning rate."""
+BEYOND = 2
+"""Further rates at either end, tried while the best of those before lies there."""
 STARTS = (1, 2, 4, 8)
 """First values of scalars (§4.7: no matter what the initialisation is)."""
 SCALAR_RATE = 8.0
@@ -30,20 +40,34 @@ def _named(name: str, suffix: str) -> str:
     return f"{name}-{suffix}" if suffix else name
 
 
+@dataclass(frozen=True)
+class Rates:
+    """One student at learning rates that double from each to the next; the best is chosen on held-out text."""
+
+    students: tuple[Student, ...]
+
+    @property
+    def first(self) -> tuple[Student, ...]:
+        """Students at the rates that are tried first."""
+        return self.students[BEYOND:-BEYOND]
+
+
+def _at_rates(plain: Student, middle: float = 1.0) -> Rates:
+    """A student at `middle` times the ladder's learning rate, at half and twice that, and further out."""
+    factors = [middle * 2.0**power for power in range(-1 - BEYOND, 2 + BEYOND)]
+    name = f"{plain.name}-{{}}-rate"
+    return Rates(tuple(replace(plain, name=name.format(RATES[f]), rate=f) if f != 1 else plain for f in factors))
+
+
 def _scalars(start: float) -> KroneckerFactorisation:
     return KroneckerFactorisation(FOUR, terms=4, scalars=True, scalar=start)
 
 
 ONE_81M = KroneckerFactorisation(P81)
-CONSTANT = tuple(Student(_named("81M", name), ONE_81M, rate=rate) for name, rate in RATES.items())
-COSINE = tuple(
-    Student(_named("81M-cosine", name), ONE_81M, rate=rate, schedule="cosine", share=HALFWAY)
-    for name, rate in COSINE_RATES.items()
-)
-DISTILLED_HALVES = tuple(
-    Student(_named("half-distilled", name), half=True, objective=Objective.TRIPLE, rate=rate)
-    for name, rate in RATES.items()
-)
+CONSTANT = _at_rates(Student("81M", ONE_81M))
+COSINE = _at_rates(Student("81M-cosine", ONE_81M, schedule="cosine", share=HALFWAY), middle=2.0)
+"""Its mean rate is half its peak."""
+DISTILLED_HALVES = _at_rates(Student("half-distilled", half=True, objective=Objective.TRIPLE))
 SIZES = (
     Student("67M", KroneckerFactorisation(P67)),
     *(Student(f"MF1-{k}", KroneckerFactorisation(MF1, terms=k), share=HALFWAY) for k in (1, 2, 3)),
@@ -85,7 +109,7 @@ OTHERS = (
 )
 STUDENTS = {
     student.name: student
-    for student in (*CONSTANT, *COSINE, *DISTILLED_HALVES, *SIZES, *WITH_SCALARS, *INHERITED, *OTHERS)
+    for student in (*CONSTANT.first, *COSINE.first, *DISTILLED_HALVES.first, *SIZES, *WITH_SCALARS, *INHERITED, *OTHERS)
 }
 
 

@@ -1,5 +1,6 @@
 """Rows on students and what they are derived from, on readings whose course is known."""
 
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ from bench.krony.contests import (
     untried,
 )
 from bench.krony.readings import FRACTIONS, reading_steps
-from bench.krony.rungs import CONSTANT, STUDENTS, WITH_SCALARS
+from bench.krony.rungs import CONSTANT, COSINE, DISTILLED_HALVES, STUDENTS, WITH_SCALARS
 from bench.krony.settings import LADDERS
 from bench.krony.students import Student
 from bench.verdict.documents import Interval
@@ -50,6 +51,9 @@ class Course:
 
     def __init__(self, limits, way=0.0, noise=0.0):
         self.limits, self.way, self.noise = limits, way, noise
+
+    def doubt(self):
+        return ""
 
     def runs(self, student):
         rng = np.random.default_rng(0)
@@ -140,10 +144,34 @@ def test_equal_tokens_take_no_account_of_what_comes_later():
     assert compared.interval.value == pytest.approx(math.exp(0.1), rel=1e-3)
 
 
-@pytest.mark.parametrize(("losses", "best", "at_end"), [((3, 2, 4), 1, False), ((2, 3, 4), 0, True)])
-def test_a_rate_is_chosen_on_held_out_text(losses, best, at_end):
-    course = Course({each.name: loss for each, loss in zip(CONSTANT, losses, strict=True)})
-    assert best_of(course, CONSTANT) == best_of(course, CONSTANT, 0.5) == (CONSTANT[best], at_end)
+@pytest.mark.parametrize(
+    ("losses", "best", "at_end", "tried"),
+    [
+        ((9, 9, 3, 2, 4, 9, 9), "81M", False, 3),
+        ((9, 3, 2, 3, 4, 0, 0), "81M-half-rate", False, 4),
+        ((1, 2, 3, 4, 5, 0, 0), "81M-eighth-rate", True, 5),
+        ((9, 9, 9, 4, 3, 2, 2.5), "81M-fourfold-rate", False, 5),
+    ],
+)
+def test_rates_further_out_are_tried_while_the_best_is_at_an_end(losses, best, at_end, tried):
+    course = Course({each.name: loss for each, loss in zip(CONSTANT.students, losses, strict=True)})
+    asked, runs = set(), course.runs
+    course.runs = lambda student: (asked.add(student), runs(student))[1]
+    assert best_of(course, CONSTANT)[0].name == best_of(course, CONSTANT, 0.5)[0].name == best
+    assert best_of(course, CONSTANT)[1] is at_end and len(asked) == tried
+
+
+def test_a_teacher_that_tells_nothing_apart_has_no_further_rates_tried():
+    course = Course({each.name: n for n, each in enumerate(CONSTANT.first)})
+    course.doubt = lambda: "the teacher learned too little"
+    assert best_of(course, CONSTANT) == (CONSTANT.first[0], True)
+
+
+def test_rates_double_and_a_cosine_schedule_has_the_mean_of_a_constant_one():
+    for family, middle in ((CONSTANT, 1.0), (DISTILLED_HALVES, 1.0), (COSINE, 2.0)):
+        assert [each.rate for each in family.first] == [middle / 2, middle, 2 * middle]
+        assert all(b.rate == 2 * a.rate for a, b in itertools.pairwise(family.students))
+        assert [each.name.endswith("rate") for each in family.students] == [each.rate != 1 for each in family.students]
 
 
 @pytest.mark.parametrize(
