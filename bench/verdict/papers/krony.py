@@ -164,4 +164,12 @@ REVISIONS: tuple[Revision, ...] = (
         fresh="nothing yet: 81M's last doubling gains 1.052 [1.017, 1.089] on novels, 1.068 [1.030, 1.108] on articles",
     ),
     without_votes("KP4–KP9, KP12", fresh="nothing yet, but for KP4 and KP8: books, and seeds that were never trained"),
+    Revision(
+        "KP4, KP12a",
+        "0.12.0",
+        old="each at the best of three rates, in doubt where that is the lowest or the highest of them",
+        new="up to two further rates at either end are tried while the best lies there",
+        why="Half the ladder's rate was the best of three for 81M as for the distilled half.",
+        fresh="nothing yet: KP4 was measured with three",
+    ),
 )
