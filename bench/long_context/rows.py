@@ -32,11 +32,13 @@ from compress.quantization.kv_cache import CacheQuantization
 COSTS = [
     pytest.mark.leads,
     pytest.mark.cost(fixture="long_context", embedded=(4, 60, 630), gpu=(3, 20, 30)),
-    pytest.mark.cost(of=WandaPruning, embedded=(4, 72, 680), gpu=(1, 9, 14)),
-    pytest.mark.cost(of=(Method, CacheQuantization), embedded=(3, 48, 500), gpu=(1, 8, 12)),
+    pytest.mark.cost(of=WandaPruning, embedded=(4, 72, 170), embedded_votes=(4, 72, 680), gpu=(1, 9, 14)),
+    pytest.mark.cost(
+        of=(Method, CacheQuantization), embedded=(3, 48, 125), embedded_votes=(3, 48, 500), gpu=(1, 8, 12)
+    ),
 ]
 """By tokens read; the instrument's own are the dense states, the noise floor and forgetting. Thorough ones are of all
-looks; Wanda calibrates anew at each, as a variant is undone in between."""
+looks, for a control of the first; Wanda calibrates anew at each, as a variant is undone in between."""
 GROWTH = "growth of KL per doubling of context"
 BAND = "flat: over four doublings within a quarter in either direction"
 MORE_AT_ALL = "the paper says that it grows, and not by how much"
@@ -119,7 +121,8 @@ def settle(
 ) -> None:
     """Conclude a row whose statistic is a function of its contestants' curves, all on the same documents.
 
-    Documents are added look by look until the row is decided; one that cannot be judged gets no second look.
+    Documents are added look by look until the row is decided; a control, or a row that cannot be judged, gets no second
+    look.
 
     Args:
         lab: the instrument.
@@ -133,7 +136,8 @@ def settle(
         raise ValueError(f"{row} declares no statistic")
     begun = first_look(lab)
     doubt = begun.doubt(*measured_of(begun, row)) or unfit(begun, row)
-    seen = look(lab, row.accept, lambda part, **how: statistic(*measured_of(part, row), **how), once=bool(doubt))
+    once = row.control or bool(doubt)
+    seen = look(lab, row.accept, lambda part, **how: statistic(*measured_of(part, row), **how), once=once)
     first, *others = measured_of(seen.lab, row)
     # Masks differ more than documents do, so more of them are what narrows an interval over both.
     units, of = (1 + len(others), "masks") if statistic in OVER_MASKS else (len(first.kl), "documents")

@@ -40,6 +40,12 @@ def test_rows_say_their_look_and_stand_on_the_chunks_up_to_it(run):
         assert curves == set(chunks[: LOOKS.index(row.documents) + 1])
 
 
+def test_a_control_has_one_look(run):
+    record = run("LC3-rtn-w3-g64 or LC3-rtn-w4-g64", "--record")
+    controls = [row for row in record.rows.values() if row.control]
+    assert len(controls) == 2 and {row.documents for row in controls} == {LOOKS[0]}
+
+
 def test_a_record_of_looks_is_derived_again(run, pytester, gpt2_folder):
     recorded = run("LC3-rtn-w3-g128 or LC7-model", "--record")
     run("LC3-rtn-w3-g128 or LC7-model", "--resume")
