@@ -32,7 +32,7 @@ from bench.verdict.rows import Row
 
 PAPER_SCALE = "paper-t5"
 pytestmark = [
-    pytest.mark.cost(shared="teachers", embedded=(3, 0, 450), gpu=(5, 60, 60)),
+    pytest.mark.cost(shared="teachers", embedded=(3, 0, 650), gpu=(5, 60, 60)),
     pytest.mark.cost(
         of=Taught, embedded=(1, 0, 280), embedded_votes=(1, 0, 450), gpu=(3, 90, 90), gpu_votes=(3, 150, 150)
     ),
@@ -118,6 +118,7 @@ SPREAD = Row(
 )
 
 
+@pytest.mark.cost(shared="MPNet", embedded=(1, 0, 2000), gpu=(1, 120, 120))
 @pytest.mark.parametrize("row", parameters(LARGER, SPREAD))
 def test_a_larger_teacher(distillation: Distillation, conclude: Conclude, row: Row) -> None:
     """MPNet, five times as large, against MiniLM: mean and spread over seeds of the student of each."""
