@@ -224,7 +224,11 @@ def _without(cost: Cost, standing: Mapping[str, float]) -> Cost:
 
 
 def _same(one: str, other: str) -> bool:
-    return one in other or other in one
+    """True if the longer name says the shorter one among its words: a method within another's brackets is not it."""
+    shorter, longer = sorted((one, other), key=len)
+    start = longer.find(shorter)
+    before, after = longer[max(start - 1, 0) : max(start, 0)], longer[start + len(shorter) :][:1]
+    return start >= 0 and before in ("", " ") and after in ("", " ", ",")
 
 
 def _on_device(cost: Cost, scale: str, of: Known) -> Cost:

@@ -115,6 +115,13 @@ EQUAL_TOKENS = {
         contest("KP15b", pair("81M-all-random", "81M"), BETTER, LOWER),
         contest("KP15c", pair("81M-frozen-embeddings", "81M"), LITTLE, "no worse than 5 %"),
         contest("KP15d", pair("4-terms-scalars-frozen-at-4", "4-terms-scalars"), LITTLE, "no worse than 5 %"),
+        contest(
+            "KP15d",
+            pair("4-terms-scalars-frozen-at-4", "4-terms-scalars-from-4"),
+            LITTLE,
+            "from one start: first factors divided by 4 learn four times as fast, frozen or not",
+            control=True,
+        ),
     ],
     1.0: [
         contest(

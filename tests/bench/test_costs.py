@@ -159,6 +159,19 @@ def test_variants_that_stand_leave_nothing_to_do_for_what_they_share():
     assert cost({"student 2": 1} | by_chunks) == 1 + 3.5 + 30
 
 
+def test_a_method_within_another_is_not_there_with_it():
+    made, inner, outer = (
+        Made(),
+        Piece(PLACE, "GPTQ(bits=4)", 30),
+        Piece(PLACE, "FirstValuesDense(method=GPTQ(bits=4))", 40),
+    )
+    made.add(Cost(0, (Piece(PLACE, "curve GPTQ(bits=4), calibration sample 1", 30),)))
+    assert made.owed(Cost(0, (inner,))) == 0
+    assert made.owed(Cost(0, (outer,))) == 40
+    made.add(Cost(0, (outer,)))
+    assert made.owed(Cost(0, (replace(inner, name="GPTQ(bits=3)"),))) == 30
+
+
 def test_a_variant_counts_with_the_share_of_the_documents_that_its_name_says():
     assert share_of("curve it, documents 9 to 16", 32) == 0.25
     assert share_of("curve it", 32) == share_of("curve it, documents 1 to 8", None) == 1
