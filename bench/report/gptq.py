@@ -1,4 +1,4 @@
-"""Section of the survey's page on why plain GPTQ loses to rounding on a model with an attention sink."""
+"""Section of the survey's page on why plain GPTQ does not beat rounding on a model with an attention sink."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ PAIRS = {
 WHY = (
     "Much of a decoder's attention goes to position 0, whose normed input is small: it counts for next to nothing in "
     "the\nHessian, so plain GPTQ makes up for other tokens' errors at the expense of its value vector, which all later "
-    "tokens\nread. Two rows show it: the first position's values left dense, all else as plain GPTQ has it; and first "
-    "tokens\nweighted in the Hessian. Ratios of perplexities: above 1 the second is better."
+    "tokens\nread. That shows where these values are left dense, all else as plain GPTQ has it, or first tokens are "
+    "weighted in\nthe Hessian. Ratios of perplexities: above 1 the second is better."
 )
 
 
@@ -36,7 +36,7 @@ def why_rounding_wins(evidence: Evidence) -> list[str]:
     ]
     headers = ["perplexity of", *(f"{bits} bits" for bits in known)]
     said = "\n".join(_said(bits, rows) for bits, rows in losing.items())
-    return [f"## Why plain GPTQ loses to rounding here\n\n{WHY}\n\n{table(lines, headers)}\n\n{said}"]
+    return [f"## Why plain GPTQ does not beat rounding here\n\n{WHY}\n\n{table(lines, headers)}\n\n{said}"]
 
 
 def _rows(evidence: Evidence, bits: int) -> dict[str, Result]:
@@ -55,9 +55,10 @@ def _said(bits: int, rows: dict[str, Result]) -> str:
     share = "these values alone make the difference" if patched >= 1 else "these values are a part of the difference"
     if (rows[PATCHED].low or 0.0) <= 1:
         share = "whether these values are a part of the difference is undecided"
+    unsure = ", not surely less," if rows[PLAIN].high is None or rows[PLAIN].high >= 1 else ""
     sentence = (
-        f"At {bits} bits rounding has {plain:.2f} of plain GPTQ's perplexity, and {patched:.2f} of it with that one "
-        f"position's values\ndense: {share}."
+        f"At {bits} bits rounding has {plain:.2f} of plain GPTQ's perplexity{unsure} and {patched:.2f} of it with that "
+        f"one\nposition's values dense: {share}."
     )
     if WEIGHTED in rows:
         sentence += f" With first tokens weighted, it has {_value(rows[WEIGHTED]):.2f} of GPTQ's."

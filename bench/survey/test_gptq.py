@@ -1,4 +1,4 @@
-"""A Brief Survey of Model Compression in Language Models: GPTQ, SV1 and SV9, and why plain GPTQ loses to rounding.
+"""A Brief Survey of Model Compression in Language Models: GPTQ, SV1 and SV9, and why plain GPTQ does not beat rounding.
 
 The recipe is the authors' for models like these (their README): columns in the order of their activations, static
 groups, and layers in the order of a pass. Plain GPTQ is a control. Much of a decoder's attention goes to position 0,
