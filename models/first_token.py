@@ -60,7 +60,7 @@ def read_alike(model: PreTrainedModel, dense: PreTrainedModel) -> None:
 
 
 def told_first(model: PreTrainedModel) -> str:
-    """What a model reads before every window, in words for a protocol."""
+    """Token that a model reads before every window, in words for a protocol."""
     first = _hooks(model)
     return "no BOS" if first is None or not first.wanted else f"token {first.token} before every window"
 
