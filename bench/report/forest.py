@@ -71,6 +71,8 @@ ROW, HEAD, FOOT, TOP = 0.185, 0.12, 0.55, 0.42
 """Inches: of a row, above and below a panel's rows, and for the legend."""
 LEFT, RIGHT = 3.05, 1.55
 """Inches for the names and the numbers."""
+LONGEST = 43
+"""Letters of a name that fit beside its claim."""
 
 
 @dataclass
@@ -222,11 +224,25 @@ def _names(axes: Axes, rows: Sequence[Result]) -> None:
         if (row.claim, row.part) != last:
             _write(axes, row.claim + row.part, (0, place), ha="left", xytext=(-LEFT * 72 + 6, 0), fontweight="bold")
         name = row.row.removeprefix(f"{row.claim}-")
-        _write(axes, name, (0, place), ha="right", xytext=(-8, 0), color="black" if row.counts else GREY)
+        colour = "black" if row.counts else GREY
+        small = {"fontsize": 6, "linespacing": 0.95} if len(name) > LONGEST else {}
+        _write(axes, fitted(name), (0, place), ha="right", xytext=(-8, 0), color=colour, **small)
         last = (row.claim, row.part)
+
+
+def fitted(name: str) -> str:
+    """Name of a row as it fits beside its claim: a long one in two lines, broken where it compares two things."""
+    if len(name) <= LONGEST:
+        return name
+    middle = len(name) // 2
+    places = [found.start() for found in re.finditer("-over-|-against-", name)] or [
+        found.start() for found in re.finditer("-", name)
+    ]
+    place = min(places, key=lambda at: abs(at - middle), default=middle)
+    return f"{name[:place]}\n{name[place:].removeprefix('-')}"
 
 
 def _write(axes: Axes, text: str, at: tuple[float, int], **style: Any) -> None:
     """Write text beside a row: `at` is a fraction of the axis and the row's place."""
     where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False}
-    axes.annotate(text, at, **where, va="center", fontsize=8, **style)
+    axes.annotate(text, at, **where, **{"va": "center", "fontsize": 8, **style})

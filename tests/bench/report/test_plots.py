@@ -67,6 +67,33 @@ def test_an_interval_that_leaves_the_axis_has_an_arrow_where_it_leaves():
     assert forest.clipped(result(), (0.1, 20)) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("trained-81M-over-81M-double-rate-at-the-end", 1),
+        ("trained-4-terms-scalars-frozen-at-4-over-4-terms-scalars", 2),
+        ("a-name-that-compares-nothing-and-goes-on-for-very-long", 2),
+        ("x" * 60, 2),
+    ],
+)
+def test_a_long_name_has_two_lines_that_are_all_of_it(name, lines):
+    said = forest.fitted(name).split("\n")
+    assert len(said) == lines and max(map(len, said)) <= forest.LONGEST
+    assert "".join(said).replace("-", "") == name.replace("-", "")
+    if lines == 2 and "-over-" in name:
+        assert said[1].startswith("over-")
+
+
+def test_names_do_not_overprint_their_claims():
+    long = result("KP15-trained-4-terms-scalars-frozen-at-4-over-4-terms-scalars-from-4")
+    drawn = forest.figure([long])
+    canvas = FigureCanvasAgg(drawn)
+    boxes = {text.get_text(): text.get_window_extent(canvas.get_renderer()) for text in drawn.axes[0].texts}
+    claim = next(box for words, box in boxes.items() if words.startswith("KP15"))
+    name = next(box for words, box in boxes.items() if words.startswith("trained"))
+    assert claim.x1 < name.x0
+
+
 def test_a_ratio_beyond_all_others_does_not_stretch_the_axis():
     rows = [result(f"LC1-{i}") for i in range(30)] + [result("LC1-x", value=1e7, low=1e6, high=1e8)]
     (panel,) = forest.panels_of(rows)
