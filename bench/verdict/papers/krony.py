@@ -163,7 +163,7 @@ REVISIONS: tuple[Revision, ...] = (
         why="What still learns its own text gains on every text: one that reads more could only be found to gain.",
         fresh="nothing yet: 81M's last doubling gains 1.052 [1.017, 1.089] on novels, 1.068 [1.030, 1.108] on articles",
     ),
-    without_votes("KP4–KP9, KP12", fresh="nothing yet, but for KP4 and KP8: books, and seeds that were never trained"),
+    without_votes("KP4–KP9, KP12", fresh="KP4, KP6c and KP8: books, and seeds that were never trained"),
     Revision(
         "KP4, KP12a",
         "0.12.0",

@@ -286,8 +286,8 @@ REVISIONS = (
     ),
     without_votes(
         "SV1–SV3, SV5, SV6, SV9, SV10, SV12, SV15, SV16",
-        fresh="SV9 with the recipe, where plain GPTQ had voted; SV10 with three samples; SV15 with MiniLM as teacher; "
-        "times taken anew",
+        fresh="SV9 with the recipe, where plain GPTQ had voted; SV3, SV6b, SV10 and SV12 with three samples; SV15 with "
+        "MiniLM as teacher; times taken anew",
     ),
     Revision(
         "SV15",
