@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench import threads
 from bench.measure.settings import SCALES
 from bench.verdict.evidence import FILE, read
 from tests.bench.sessions import ROOT
@@ -37,8 +38,9 @@ GPU_ITEMS = 3
 
 
 @pytest.fixture
-def project(pytester, gpt2_folder, text_file):
-    """A folder with three rows, one of them dear, and how to run them in this process."""
+def project(pytester, gpt2_folder, text_file, monkeypatch):
+    """A folder with three rows, one of them dear, and how to run them in this process, as on two threads."""
+    monkeypatch.setattr(threads, "here", lambda: threads.MARKED)
     pytester.makeini("[pytest]")
 
     def run(*options, sleep=0):
@@ -57,7 +59,7 @@ def test_collecting_prints_what_each_row_would_take_and_totals_by_paper(project)
         "*2 s  KP1-1",
         "*60 min  KP4-dear",
         "*60 min  krony* 3 item(s)",
-        "*60 min  in all, on * CPU thread*",
+        "*60 min  in all, on 2 CPU threads",
     ]
     done.stdout.fnmatch_lines(lines)
 
