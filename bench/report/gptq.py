@@ -55,7 +55,8 @@ def _said(bits: int, rows: dict[str, Result]) -> str:
     share = "these values alone make the difference" if patched >= 1 else "these values are a part of the difference"
     if (rows[PATCHED].low or 0.0) <= 1:
         share = "whether these values are a part of the difference is undecided"
-    unsure = ", not surely less," if rows[PLAIN].high is None or rows[PLAIN].high >= 1 else ""
+    high = rows[PLAIN].high
+    unsure = ", not surely less," if high is None or high >= 1 else ""
     sentence = (
         f"At {bits} bits rounding has {plain:.2f} of plain GPTQ's perplexity{unsure} and {patched:.2f} of it with that "
         f"one\nposition's values dense: {share}."
