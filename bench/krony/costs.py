@@ -11,4 +11,4 @@ COSTS = [
     pytest.mark.cost(of=Student, embedded=(2, 0, 1250), gpu=(2, 30, 240)),
 ]
 """The ladder's teacher with half its depth, on a GPU six FLOPs a parameter and token at 400 TFLOP/s; a student over
-all seeds, readings included, the embedded one on one core of two."""
+all seeds, readings included."""

@@ -15,13 +15,14 @@ MANY_SMALL = (8, 4)
 STEADY = 4
 """Factor by which the unsteady run's batch is smaller."""
 RATES = {
-    1 / 8: "eighth",
-    1 / 4: "quarter",
-    1 / 2: "half",
-    2: "double",
-    4: "fourfold",
-    8: "eightfold",
-    16: "sixteenfold",
+    1 / 8: "eighth-rate",
+    1 / 4: "quarter-rate",
+    1 / 2: "half-rate",
+    1: "",
+    2: "double-rate",
+    4: "fourfold-rate",
+    8: "eightfold-rate",
+    16: "sixteenfold-rate",
 }
 """Names of factors on the learning rate."""
 BEYOND = 2
@@ -55,8 +56,7 @@ class Rates:
 def _at_rates(plain: Student, middle: float = 1.0) -> Rates:
     """A student at `middle` times the ladder's learning rate, at half and twice that, and further out."""
     factors = [middle * 2.0**power for power in range(-1 - BEYOND, 2 + BEYOND)]
-    name = f"{plain.name}-{{}}-rate"
-    return Rates(tuple(replace(plain, name=name.format(RATES[f]), rate=f) if f != 1 else plain for f in factors))
+    return Rates(tuple(replace(plain, name=_named(plain.name, RATES[rate]), rate=rate) for rate in factors))
 
 
 def _scalars(start: float) -> KroneckerFactorisation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -14,7 +14,8 @@ from bench.measure.session import Progress
 class _AtWork:
     """Hooks that tell a block which is run by itself from one that is run with the whole model."""
 
-    def __init__(self) -> None:
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self.advance = advance
         self.whole = False
         self.reached = 0
 
@@ -24,11 +25,11 @@ class _AtWork:
     def end(self, *_: object) -> None:
         self.whole = False
 
-    def reach(self, number: int, *_: object) -> int:
-        """Blocks reached for the first time, when this one runs."""
-        new = 0 if self.whole else max(number - self.reached, 0)
-        self.reached += new
-        return new
+    def reach(self, number: int, *_: object) -> None:
+        """Tell of the blocks reached for the first time, when this one runs."""
+        if not self.whole and number > self.reached:
+            self.advance(number - self.reached)
+            self.reached = number
 
 
 @contextmanager
@@ -41,18 +42,13 @@ def shown(progress: Progress, name: str, model: nn.Module, blocks: Sequence[nn.M
         model: whose forward passes run all blocks, and say nothing of how far calibration is.
         blocks: in order.
     """
-    at_work = _AtWork()
     with progress.variant(name, len(blocks)) as advance, ExitStack() as hooks:
-
-        def tell(number: int, *_: object) -> None:
-            if new := at_work.reach(number):
-                advance(new)
-
+        at_work = _AtWork(advance)
         for handle in (
             model.register_forward_pre_hook(at_work.begin),
             # Calibration breaks a pass off at the first block.
             model.register_forward_hook(at_work.end, always_call=True),
-            *(block.register_forward_pre_hook(partial(tell, number)) for number, block in enumerate(blocks, 1)),
+            *(block.register_forward_pre_hook(partial(at_work.reach, n)) for n, block in enumerate(blocks, 1)),
         ):
             hooks.callback(handle.remove)
         yield

@@ -225,8 +225,8 @@ def _names(axes: Axes, rows: Sequence[Result]) -> None:
             _write(axes, row.claim + row.part, (0, place), ha="left", xytext=(-LEFT * 72 + 6, 0), fontweight="bold")
         name = row.row.removeprefix(f"{row.claim}-")
         colour = "black" if row.counts else GREY
-        small = {"fontsize": 6, "linespacing": 0.95} if len(name) > LONGEST else {}
-        _write(axes, fitted(name), (0, place), ha="right", xytext=(-8, 0), color=colour, **small)
+        small = {"fontsize": 6, "linespacing": 0.95} if "\n" in (said := fitted(name)) else {}
+        _write(axes, said, (0, place), ha="right", xytext=(-8, 0), color=colour, **small)
         last = (row.claim, row.part)
 
 
