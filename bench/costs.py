@@ -158,7 +158,7 @@ def _stated(item: pytest.Item, row: Row | None, scale: str, effort: str) -> Cost
     for marker in item.iter_markers("cost"):
         seconds = _seconds(marker, scale, effort, votes=votes)
         if "of" in marker.kwargs:
-            kinds.append((marker.kwargs["of"], seconds))
+            kinds.append((marker.kwargs["of"], seconds, marker.kwargs.get("times", _once)))
         elif "shared" in marker.kwargs:
             name = marker.kwargs["shared"]
             pieces.setdefault(name, Piece(place, name, seconds, shared=True))
@@ -168,9 +168,14 @@ def _stated(item: pytest.Item, row: Row | None, scale: str, effort: str) -> Cost
         else:
             own.append(seconds)
     for contestant in _contestants(row):
-        seconds = next((seconds for kind, seconds in kinds if isinstance(contestant, kind)), 0.0)
+        own_seconds = (seconds * times(contestant) for kind, seconds, times in kinds if isinstance(contestant, kind))
+        seconds = next(own_seconds, 0.0)
         pieces.setdefault(repr(contestant), Piece(place, repr(contestant), seconds))
     return Cost(own[0] if own else OWN, tuple(piece for piece in pieces.values() if piece.seconds))
+
+
+def _once(_contestant: object) -> float:
+    return 1.0
 
 
 def _contestants(row: Row | None) -> Iterator[object]:

@@ -69,6 +69,11 @@ def test_a_contestant_costs_what_the_closest_marker_of_its_class_says():
     assert cost_of(item, known()) == Cost(2, (Piece(PLACE, "1", 7), Piece(PLACE, "'name'", 5)))
 
 
+def test_contestants_of_a_class_may_cost_different_multiples_of_its_seconds():
+    item = Item(mark(of=int, times=lambda number: number / 2, embedded=10), row=row(1, 3))
+    assert cost_of(item, known()).pieces == (Piece(PLACE, "1", 5), Piece(PLACE, "3", 15))
+
+
 def test_what_a_fixture_makes_is_needed_by_items_that_ask_for_it():
     marker = mark(fixture="ladder", embedded=30)
     assert cost_of(Item(marker, fixtures=("ladder",)), known()).seconds == 31
