@@ -107,6 +107,7 @@ def settle_steadier(conclude: Conclude, lab: Distillation, row: Row) -> None:
     taught, notes = _taught(row), []
 
     def spreads(seeds: int, level: float) -> Interval:
+        notes.clear()  # a look with more seeds may have what an earlier one lacked
         try:
             return deviation_ratio(*(lab.accuracy(each.student(lab), seeds=seeds) for each in taught), level=level)
         except ValueError as error:
