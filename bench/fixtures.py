@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pytest
 
@@ -13,7 +13,9 @@ from bench.verdict.documents import Interval
 from bench.verdict.entries import Origin
 from bench.verdict.needed import Needed
 from bench.verdict.rows import Row
+from models.errors import InputError, TooLittleText
 
+Settings = TypeVar("Settings")
 MADE = pytest.StashKey[dict]()
 """What was made once for all tests: sessions and instruments."""
 
@@ -24,6 +26,39 @@ def once(request: pytest.FixtureRequest, key: object, make: Callable[[], Any]) -
     if key not in known:
         known[key] = make()
     return known[key]
+
+
+def in_time(settings: Settings | None) -> Settings:
+    """Settings of an instrument; skips where there are none, as it could show nothing at this effort."""
+    if settings is None:
+        pytest.skip("its instrument cannot qualify in the time of this effort; use --effort=thorough")
+    return settings
+
+
+def skip_unless_usable(made: Instrument, look: Callable[[], object], *unless: type[InputError]) -> None:
+    """Skip where an instrument that measures cannot have what it stands on; one that shows the record needs nothing.
+
+    Args:
+        made: the instrument.
+        look: asks for what it stands on.
+        unless: errors by which that cannot be had, beside too little text.
+    """
+    if made.session.store.write is None:
+        return
+    try:
+        look()
+    except (TooLittleText, *unless) as error:
+        pytest.skip(f"its instrument, {made.name}, cannot be measured here: {error}")
+
+
+def enough(shortage: str) -> None:
+    """Nothing where no shortage is named.
+
+    Raises:
+        TooLittleText: what is short.
+    """
+    if shortage:
+        raise TooLittleText(shortage)
 
 
 class Conclude(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.fixtures import once
+from bench.fixtures import enough, in_time, once, skip_unless_usable
 from bench.krony.healed import Healed
 from bench.krony.ladder import Ladder
 from bench.krony.paper import PaperModels
@@ -12,9 +12,7 @@ from bench.krony.rungs import FOUR, MANY_SMALL, P81, P95
 from bench.krony.settings import healed_at, ladder_at
 from bench.krony.weights import Weights
 from bench.measure.session import Session
-from models.errors import InputError, TooLittleText
-
-LONGER = "its instrument cannot qualify in the time of this effort; use --effort=thorough"
+from models.errors import InputError
 
 
 @pytest.fixture
@@ -23,17 +21,9 @@ def ladder(request: pytest.FixtureRequest, session: Session) -> Ladder:
     scale, effort = session.settings.scale, session.settings.effort
     if scale.startswith("paper"):
         pytest.skip("stated for a teacher trained on the spot; bench/krony/test_paper.py has the paper's own")
-    settings = ladder_at(scale, effort)
-    if settings is None:
-        pytest.skip(LONGER)
+    settings = in_time(ladder_at(scale, effort))
     made: Ladder = once(request, ("ladder", id(session)), lambda: Ladder(session, settings))
-    if session.store.write is not None:
-        try:
-            _ = made.text
-        except TooLittleText as error:
-            pytest.skip(f"no ladder can be trained on this text: {error}")
-        if reason := made.shortage:
-            pytest.skip(reason)
+    skip_unless_usable(made, lambda: enough(made.shortage))
     return made
 
 
@@ -52,9 +42,7 @@ def healed(request: pytest.FixtureRequest, session: Session) -> Healed:
     scale, effort = session.settings.scale, session.settings.effort
     if scale.startswith("paper"):
         pytest.skip("stated for block-local healing; bench/krony/test_paper.py trains end to end")
-    settings = healed_at(scale, effort)
-    if settings is None:
-        pytest.skip(LONGER)
+    settings = in_time(healed_at(scale, effort))
     request.getfixturevalue("weights")
     return once(request, ("healed", id(session)), lambda: Healed(session, settings))
 

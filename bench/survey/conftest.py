@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from bench.fixtures import once
+from bench.fixtures import enough, in_time, once, skip_unless_usable
 from bench.measure.session import Session
 from bench.survey import features as feature_distillation
 from bench.survey import saliency
@@ -25,7 +25,7 @@ from bench.survey.trained.lab import Trained
 from bench.verdict.rows import Row
 from compress.quantization.gptq import GPTQ
 from models.data.reviews import movie_reviews
-from models.errors import InputError, TooLittleText
+from models.errors import InputError
 from models.packages import installed, lacking
 
 
@@ -36,11 +36,7 @@ def survey(request: pytest.FixtureRequest, session: Session) -> Survey:
         pytest.skip(lacking("lm_eval", "what GPTQ gives", package="lm-eval"))
     settings = at(session.settings.scale, session.settings.effort)
     made: Survey = once(request, ("survey", id(session)), lambda: Survey(session, settings))
-    if session.store.write is not None:
-        try:
-            _ = made.windows
-        except TooLittleText as error:
-            pytest.skip(f"the survey's methods cannot be scored on this text: {error}")
+    skip_unless_usable(made, lambda: made.windows)
     return made
 
 
@@ -62,7 +58,7 @@ def outliers(request: pytest.FixtureRequest, session: Session) -> Outliers:
     """Magnitudes of the session's model."""
     settings = at(session.settings.scale, session.settings.effort)
     made: Outliers = once(request, ("outliers", id(session)), lambda: Outliers(session, settings))
-    _skip_unless_usable(made, "windows")
+    skip_unless_usable(made, lambda: made.windows)
     return made
 
 
@@ -78,19 +74,8 @@ def second_order(request: pytest.FixtureRequest, session: Session) -> SecondOrde
     """Exact pruning of layers of the session's model."""
     settings = saliency.at(session.settings.scale, session.settings.effort)
     made: SecondOrder = once(request, ("second order", id(session)), lambda: SecondOrder(session, settings))
-    _skip_unless_usable(made, "windows", "layers")
+    skip_unless_usable(made, lambda: (made.windows, made.layers), saliency.NoNarrowLayer)
     return made
-
-
-def _skip_unless_usable(made: Survey, *parts: str) -> None:
-    """Skip where the text is too short for an instrument, or the model has nothing that it could measure."""
-    if made.session.store.write is None:
-        return
-    try:
-        for part in parts:
-            getattr(made, part)
-    except (TooLittleText, saliency.NoNarrowLayer) as error:
-        pytest.skip(f"{made.name} cannot be measured here: {error}")
 
 
 def _asks_harness(request: pytest.FixtureRequest) -> bool:
@@ -114,18 +99,12 @@ def opt(request: pytest.FixtureRequest, session: Session) -> OPT:
 @pytest.fixture
 def distillation(request: pytest.FixtureRequest, session: Session) -> Distillation:
     """Students of MiniLM on movie reviews."""
-    settings = distilling.at(session.settings.scale, session.settings.effort)
-    if settings is None:
-        pytest.skip("its students cannot learn in the time of this effort; use --effort=thorough")
+    settings = in_time(distilling.at(session.settings.scale, session.settings.effort))
     make = partial(movie_reviews, test=settings.test, shifted=settings.shifted)
     made: Distillation = once(
         request, ("distillation", id(session)), lambda: Distillation(session, settings, "movie reviews", make)
     )
-    if session.store.write is not None:
-        try:
-            _ = made.tables
-        except TooLittleText as error:
-            pytest.skip(f"no student can be trained here: {error}")
+    skip_unless_usable(made, lambda: made.tables)
     return made
 
 
@@ -135,15 +114,7 @@ def trained(request: pytest.FixtureRequest, session: Session) -> Trained:
     scale, effort = session.settings.scale, session.settings.effort
     if scale.startswith("paper"):
         pytest.skip("stated for models that are trained on the spot")
-    settings = training.at(scale, effort)
-    if settings is None:
-        pytest.skip("its models cannot learn in the time of this effort; use --effort=thorough")
+    settings = in_time(training.at(scale, effort))
     made: Trained = once(request, ("trained", id(session)), lambda: Trained(session, settings))
-    if session.store.write is not None:
-        try:
-            shortage = made.texts.shortage
-        except TooLittleText as error:
-            pytest.skip(f"no model can be trained on this text: {error}")
-        if shortage:
-            pytest.skip(shortage)
+    skip_unless_usable(made, lambda: enough(made.texts.shortage))
     return made
