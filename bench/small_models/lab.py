@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import product
@@ -117,11 +117,7 @@ class SmallModels(Instrument):
 
         A variant with something to choose or to proportion is resolved first.
         """
-        chunks = [self.measure(variant, chunk) for chunk in self.settings.chunks(seeds)]
-        per_seed = [name for name in (TEST, SHIFTED, PRETRAINING, TUNING) if name in chunks[0]]
-        joined = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in per_seed}
-        scored = {name: 100 * joined[name] for name in (TEST, SHIFTED) if name in joined}
-        return {**joined, **scored, "parameters": chunks[0]["parameters"], "floor": 100 * chunks[0]["floor"]}
+        return joined([self.measure(variant, chunk) for chunk in self.settings.chunks(seeds)])
 
     def accuracy(self, variant: Variant, seeds: int, *, part: str = TEST) -> Array:
         """Percent right of the first so many seeds, `[seeds]`."""
@@ -165,3 +161,11 @@ class SmallModels(Instrument):
                 "lesson": f"α {how.alpha:g}, T {how.temperature:g}" if isinstance(how, Distilled) else "",
             }
         return {"variants": shown}
+
+
+def joined(chunks: Sequence[Arrays]) -> dict[str, Array]:
+    """Measurements of several chunks of seeds as those of one, accuracies in percent."""
+    per_seed = [name for name in (TEST, SHIFTED, PRETRAINING, TUNING) if name in chunks[0]]
+    together = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in per_seed}
+    scored = {name: 100 * together[name] for name in (TEST, SHIFTED) if name in together}
+    return {**together, **scored, "parameters": chunks[0]["parameters"], "floor": 100 * chunks[0]["floor"]}

@@ -14,7 +14,8 @@ from bench.measure.session import Session
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels
 from bench.small_models.printed import COST_ENCODER, COST_SKIP
-from bench.small_models.rows import BASELINE, MINI, SAME, ahead, networks, settle, settle_ahead, variants_of
+from bench.small_models.rates import MOST_MOVES, OwnRates
+from bench.small_models.rows import BASELINE, MINI, SAME, ahead, doubt, networks, settle, settle_ahead, variants_of
 from bench.small_models.variants import Variant
 from bench.verdict.conclude import exactly
 from bench.verdict.documents import Array, Interval
@@ -101,6 +102,7 @@ HEADS = (
     ("2x-head-size", replace(MINI, head_width=64)),
     ("both", replace(MINI, heads=12, head_width=64)),
 )
+SHORTER = (("SL5a", "3W", "2W"), ("SL5b", "2W", "1W"), ("SL5c", "1W", "1W-ReLU"))
 NO_BETTER = Region(high=SAME.high)
 MEANS = [
     ahead("SL2a", "SL2-skip-points", BASE, WITHOUT, control=True),
@@ -110,10 +112,13 @@ MEANS = [
         for less, more in (("1x", "2x"), ("2x", "4x"), ("4x", "10x"))
     ),
     *(ahead("SL4a", f"SL4-{name}", (name, Variant("mini", shape)), BASE) for name, shape in HEADS),
-    ahead("SL5a", "SL5-3W-over-2W", chain("3W"), chain("2W")),
-    ahead("SL5b", "SL5-2W-over-1W", chain("2W"), chain("1W")),
-    ahead("SL5c", "SL5-1W-over-1W-ReLU", chain("1W"), chain("1W-ReLU")),
+    *(ahead(of, f"SL5-{one}-over-{other}", chain(one), chain(other), control=True) for of, one, other in SHORTER),
     *(ahead("SL5a", f"SL5-baseline-over-{name}", BASE, chain(name), control=True) for name in ("1W", "3W")),
+]
+"""At the protocol's rates."""
+CHAINED = [
+    *(ahead(of, f"SL5-{one}-over-{other}-at-own-rates", chain(one), chain(other)) for of, one, other in SHORTER),
+    ahead("SL5a", "SL5-baseline-over-3W-at-own-rates", BASE, chain("3W"), control=True),
     ahead(
         "SL6a",
         "SL6-4x-same-as-2x",
@@ -142,6 +147,16 @@ MEANS = [
 def test_one_model_ahead_of_another(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Tables 4.1 to 4.5: mean accuracy of one model less another's, over seeds."""
     settle_ahead(conclude, small, row)
+
+
+@pytest.mark.cost(of=Variant, embedded=(8, 0, 800), gpu=(20, 700, 2800))
+@pytest.mark.parametrize("row", parameters(*CHAINED))
+def test_one_chain_ahead_of_another(small: SmallModels, conclude: Conclude, row: Row) -> None:
+    """Tables 4.4 and 4.5, each chain at the rates by which it learns best: longer ones want others."""
+    doubtful, of = doubt(small, list(map(small.resolved, variants_of(row).values()))), small.session.settings
+    if not of.scale.startswith("paper"):  # which has the paper's own rates
+        small = OwnRates(small, moves=0 if of.effort == "quick" else MOST_MOVES)
+    settle_ahead(conclude, small, row, doubtful=doubtful)
 
 
 RETURNS = Row(

@@ -34,9 +34,9 @@ class Order(Enum):
     FIRST = "first"
     """`g w`."""
     SECOND = "second"
-    """`g w - ½ h w²`. With h the mean square of the gradients of sequences' mean losses it hardly differs: on SmolLM2 the
-    second term changes a channel's importance by at most 0.04 % of their mean, and the same channels go. As the Fisher
-    information of single tokens, some 500 times as large, it changes 18 %, and 1 to 4 of 384 channels."""
+    """`g w - ½ h w²`. With h the mean square of the gradients of sequences' mean losses it hardly differs: on SmolLM2
+    the second term changes a channel's importance by at most 0.04 % of their mean, and the same channels go. As the
+    Fisher information of single tokens, some 500 times as large, it changes 18 %, and 1 to 4 of 384 channels."""
 
 
 class Grain(Enum):

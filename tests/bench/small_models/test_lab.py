@@ -1,64 +1,24 @@
 """The protocol of the small models at toy size, and the paper's text and task from local files in the hub's place."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from bench.small_models.lab import SmallModels
 from bench.small_models.rows import networks
-from bench.small_models.settings import FIRST, PROTOCOLS, SIZES, UNSCORED, SmallModelsSettings
+from bench.small_models.settings import FIRST, PROTOCOLS, SIZES, UNSCORED
 from bench.small_models.sources import documents_and_task
 from bench.small_models.tables import HELD_OUT, TEST, TRAIN
 from bench.small_models.variants import Chosen, Distilled, DistilledLoss, Variant
 from models.data.tasks import sst2
 from models.errors import InputError
-from models.t5 import NOTHING, TABLE_3_1, T5Shape, build
+from models.t5 import NOTHING, TABLE_3_1, build
 from models.text_to_text import exact_matches
-from models.training.train import Training
 from tests.bench.sessions import session
+from tests.bench.small_models.toy import TINY, protocol
 
-TINY = T5Shape(1, 1, 16, 8, 4, 2)
-SHAPES = {"tiny": TINY, "mini": TINY, "small": replace(TINY, width=12, inner=24), "base": replace(TINY, width=16)}
 TWO = range(FIRST, FIRST + 2)
-
-
-def protocol(steps=3, **changes):
-    training = Training(steps, 4, 1e-2, weight_decay=0.0)
-    own = SmallModelsSettings(
-        SHAPES, 270, 64, training, training, (2,), (2, 3), choosing_seeds=1, alphas=(0.5,), temperatures=(1.0, 2.0)
-    )
-    return replace(own, **changes)
-
-
-@pytest.fixture
-def paper_folder(tmp_path):
-    """C4 and MNLI in a folder."""
-    story = "Here is a sentence about the matter of cats and dogs. It goes on for a while, as they do. "
-    (tmp_path / "c4.jsonl").write_text("".join(json.dumps({"text": story * 12}) + "\n" for _ in range(3)))
-    pairs = [{"premise": f"The cat sat on mat {i}.", "hypothesis": "It sat.", "label": i % 3} for i in range(9)]
-    for name in ("train", "mismatched"):
-        (tmp_path / f"mnli-{name}.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
-    return tmp_path
-
-
-@pytest.fixture
-def made(paper_folder):
-    """Instruments on that text and task, each as a process that comes after another would have it."""
-    own = session(paper_folder / "measured", "paper", data_dir=paper_folder)
-
-    def make(**changes):
-        settings = protocol(**changes)
-        return SmallModels(own, settings, "task", lambda: documents_and_task(own, settings))
-
-    return make
-
-
-@pytest.fixture
-def small(made):
-    return made()
 
 
 def test_the_papers_text_and_task_from_a_folder(small):
