@@ -21,6 +21,8 @@ from bench.verdict.regions import Region, Verdict, judge
 VARIED = ("seeds", "documents")
 REACH = 2.0
 """Times the way to 4 that the rate allows in all steps, at least: then a scalar that wants to be there can be."""
+MOST_DOUBLINGS = 10
+"""Doublings of tokens beyond which a trend of three readings says nothing of when a loss is flat."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,11 @@ def of_losses(ladder: Ladder, weights: dict[Student, float]) -> Compared:
 
 
 def reading_on(doublings: float) -> Needed:
-    """Words for students that read on until the last of them is flat."""
-    if not math.isfinite(doublings):
-        return Needed("students that read on until they are flat (their losses do not slow down yet)")
+    """Words for students that read on until the last of them is flat, or seem flat already."""
+    if doublings == 0:
+        return Needed("more seeds, which would show that students are flat as they seem,")
+    if not doublings <= MOST_DOUBLINGS:
+        return Needed("students that read on until they are flat (their losses hardly slow down yet)")
     times = 2**doublings
     return Needed(f"students that read about {times:.2g} times as much, by when all would be flat,", times)
 

@@ -15,6 +15,7 @@ from bench.krony.contests import (
     of_last_doubling,
     of_losses,
     out_of_reach,
+    reading_on,
     spreads,
     still_learning,
     to_the_end,
@@ -117,6 +118,17 @@ def test_students_that_still_learn_are_followed_to_where_their_ratio_leads():
     assert not compared.details["course"]["flat"] and "students that read" in compared.decide(rows.BETTER).words
     assert compared.interval.value == pytest.approx(1, abs=1e-3)
     assert compared.interval.high == pytest.approx(math.exp(0.15), rel=1e-2)
+
+
+@pytest.mark.parametrize("doublings", [445.0, math.inf, math.nan])
+def test_reading_that_no_trend_foresees_is_not_counted(doublings):
+    needed = reading_on(doublings)
+    assert "until they are flat" in needed.words and math.isnan(needed.times)
+
+
+def test_reading_is_counted_where_the_trend_foresees_its_end():
+    assert reading_on(3.0).times == 8 and "about 8 times as much" in reading_on(3.0).words
+    assert "more seeds" in reading_on(0.0).words
 
 
 def test_weights_of_losses_make_a_bend():
