@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.small_models.rows import BASELINE, ahead, doubt, settle_ahead, settle_steadier, steadier
+from bench.small_models.rows import BASELINE, UNTAUGHT, ahead, doubt, needless, settle_ahead, settle_steadier, steadier
 from bench.small_models.settings import PROTOCOLS
 from bench.small_models.variants import Distilled, Variant
 
@@ -68,6 +68,12 @@ def test_a_task_that_tells_sizes_apart_qualifies():
 )
 def test_one_that_does_not_is_named(changes, variant, reason):
     assert reason in doubt(made_up(**changes), [variant])
+
+
+@pytest.mark.parametrize(("untaught", "reason"), [(30.0, ""), (40.0, "needed > 0"), (45.0, "needed > 0")])
+def test_pre_training_must_gain_something(untaught, reason):
+    said = needless(made_up(given={UNTAUGHT: (untaught, 0.5)}))
+    assert reason in said and bool(said) == bool(reason)
 
 
 def test_a_row_ends_with_the_look_that_decides_it(concluded):
