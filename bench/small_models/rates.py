@@ -6,8 +6,9 @@ of its rate of pre-training and twice that of fine-tuning; T5's own network has 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 from bench.small_models.lab import SmallModels, joined
 from bench.small_models.settings import UNSCORED
@@ -19,9 +20,8 @@ from bench.verdict.evidence import Origin
 Place = tuple[int, int]
 STEPS = (3.0, 2.0)
 """Factors between neighbouring rates of pre-training and of fine-tuning."""
-START: Place = (-1, 1)
-"""Powers of these factors, times the protocol's rates, that are tried first."""
-MOST_MOVES = 3
+PLACES: tuple[Place, ...] = tuple(product((0, -3), (0, 1, 2, 3)))
+"""Powers of these factors, times the protocol's rates, that are tried: without pre-training to speak of, and more."""
 SHIFT = 40
 """Seeds further on than those scored at the protocol's rates."""
 
@@ -40,15 +40,15 @@ class TunedAt(SmallModels):
 class OwnRates(SmallModels):
     """Small models each at the rates by which it does best on held-out examples, over seeds never scored."""
 
-    def __init__(self, small: SmallModels, moves: int = MOST_MOVES) -> None:
+    def __init__(self, small: SmallModels, places: Sequence[Place] = PLACES) -> None:
         """Prepare; nothing is trained yet.
 
         Args:
             small: the protocol, with its task.
-            moves: between rates, at the most; with 0 all have those that would be tried first.
+            places: that are tried; one alone is taken as it is.
         """
         super().__init__(small.session, small.settings, small.label, lambda: small.trainer.read)
-        self.trainer, self.small, self.moves = small.trainer, small, moves
+        self.trainer, self.small, self.places = small.trainer, small, tuple(places)
         self._tuned_at = {0: small}
 
     def tuned_at(self, power: int) -> SmallModels:
@@ -58,13 +58,13 @@ class OwnRates(SmallModels):
         return self._tuned_at[power]
 
     def place(self, variant: Variant) -> Place:
-        """Powers at which a variant does best."""
+        """Powers at which a variant does best; ties to the first."""
         seeds = range(UNSCORED, UNSCORED + self.settings.choosing_seeds)
 
         def right(place: Place) -> float:
             return float(self.tuned_at(place[1]).held_out(_pretrained_at(variant, place), seeds).mean())
 
-        return climbed(START, right, self.moves)
+        return max(self.places, key=right) if len(self.places) > 1 else self.places[0]
 
     def runs(self, variant: Variant, seeds: int) -> dict[str, Array]:
         """Measurements of the first so many seeds, at the variant's own rates."""
@@ -89,21 +89,3 @@ class OwnRates(SmallModels):
 
 def _pretrained_at(variant: Variant, place: Place) -> Variant:
     return replace(variant, rate_factor=variant.rate_factor * STEPS[0] ** place[0])
-
-
-def climbed(start: Place, height: Callable[[Place], float], moves: int) -> Place:
-    """Place that moves to the highest neighbour lead to, until none is higher than where it stands.
-
-    Args:
-        start: where it begins.
-        height: of a place, asked again for those already visited.
-        moves: at the most.
-    """
-    place = start
-    for _ in range(moves):
-        neighbours = [(place[0] + i, place[1] + j) for i, j in ((-1, 0), (1, 0), (0, -1), (0, 1))]
-        best = max(neighbours, key=height)
-        if not height(best) > height(place):
-            break
-        place = best
-    return place

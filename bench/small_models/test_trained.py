@@ -14,7 +14,7 @@ from bench.measure.session import Session
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels
 from bench.small_models.printed import COST_ENCODER, COST_SKIP
-from bench.small_models.rates import MOST_MOVES, OwnRates
+from bench.small_models.rates import PLACES, OwnRates
 from bench.small_models.rows import (
     BASELINE,
     MINI,
@@ -175,7 +175,7 @@ def test_one_chain_ahead_of_another(small: SmallModels, conclude: Conclude, row:
     """Tables 4.4 and 4.5, each chain at the rates by which it learns best: longer ones want others."""
     doubtful, of = doubt(small, list(map(small.resolved, variants_of(row).values()))), small.session.settings
     if not of.scale.startswith("paper"):  # which has the paper's own rates
-        small = OwnRates(small, moves=0 if of.effort == "quick" else MOST_MOVES)
+        small = OwnRates(small, PLACES[:1] if of.effort == "quick" else PLACES)
     settle_ahead(conclude, small, row, doubtful=doubtful)
 
 

@@ -5,27 +5,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.small_models.rates import SHIFT, START, STEPS, OwnRates, climbed
+from bench.small_models.lab import SmallModels
+from bench.small_models.rates import PLACES, SHIFT, STEPS, OwnRates
 from bench.small_models.settings import FIRST
 from bench.small_models.tables import TEST
 from bench.small_models.variants import Variant
 
 
-def test_a_search_ends_on_the_top_that_moves_reach():
-    def height(place):
-        return -((place[0] + 2) ** 2) - (place[1] - 1) ** 2
+def test_rates_are_those_of_the_most_held_out_examples_and_the_first_of_ties(small, monkeypatch):
+    right = dict.fromkeys(PLACES, 10.0) | {PLACES[5]: 30.0, PLACES[6]: 30.0}
 
-    assert climbed((0, 0), height, 3) == (-2, 1)
-    assert climbed((0, 0), height, 1) == (-1, 0)
-    assert climbed((0, 0), height, 0) == (0, 0)
+    def held_out(self, variant, seeds):
+        powers = (
+            round(np.log(variant.rate_factor) / np.log(STEPS[0])),
+            [p for p, lab in own._tuned_at.items() if lab is self],
+        )
+        return np.full(len(seeds), right[powers[0], *powers[1]])
 
-
-def test_ties_stay():
-    assert climbed((3, -1), lambda _place: 1.0, 5) == (3, -1)
-
-
-def test_what_is_not_a_number_is_left_alone_and_never_chosen():
-    assert climbed((0, 0), lambda place: np.nan if place != (0, 0) else 1.0, 3) == (0, 0)
+    own = OwnRates(small)
+    monkeypatch.setattr(SmallModels, "held_out", held_out)
+    assert own.place(Variant("mini")) == PLACES[5]
 
 
 def test_models_at_the_protocols_rates_are_the_protocols_own(small, monkeypatch):
@@ -36,10 +35,10 @@ def test_models_at_the_protocols_rates_are_the_protocols_own(small, monkeypatch)
 
 
 def test_both_rates_are_multiples_of_the_protocols(small):
-    own, variant = OwnRates(small, moves=0), Variant("mini")
-    tuned = own.tuned_at(START[1])
-    expected = STEPS[0] ** START[0] * small.settings.pretraining.learning_rate
-    assert tuned.trainer.schedule(replace(variant, rate_factor=STEPS[0] ** START[0])).learning_rate == expected
-    assert tuned.trainer.settings.tuning.learning_rate == STEPS[1] ** START[1] * small.settings.tuning.learning_rate
-    assert own.described({"mini": variant}, 2)["variants"]["mini"]["lesson"] == "rates × 0.33 and 2"
+    own, variant = OwnRates(small, PLACES[5:6]), Variant("mini")
+    tuned = own.tuned_at(PLACES[5][1])
+    expected = STEPS[0] ** PLACES[5][0] * small.settings.pretraining.learning_rate
+    assert tuned.trainer.schedule(replace(variant, rate_factor=STEPS[0] ** PLACES[5][0])).learning_rate == expected
+    assert tuned.trainer.settings.tuning.learning_rate == STEPS[1] ** PLACES[5][1] * small.settings.tuning.learning_rate
+    assert own.described({"mini": variant}, 2)["variants"]["mini"]["lesson"] == "rates × 0.037 and 2"
     assert tuned.settings == small.settings, "the record compares them with the protocol's"
