@@ -64,7 +64,21 @@ class OwnRates(SmallModels):
         def right(place: Place) -> float:
             return float(self.tuned_at(place[1]).held_out(_pretrained_at(variant, place), seeds).mean())
 
-        return max(self.places, key=right) if len(self.places) > 1 else self.places[0]
+        first, *others = self.places
+        return max(self.places, key=right) if others else first
+
+    def untried(self, variants: dict[str, Variant], seeds: int) -> str:
+        """Reason to try more rates: the variant that is behind does best at an end of those of fine-tuning; else empty.
+
+        Args:
+            variants: by name.
+            seeds: by which it is seen which is behind.
+        """
+        behind = min(variants, key=lambda name: float(self.accuracy(variants[name], seeds).mean()))
+        ends = {pick(tuning for _, tuning in self.places) for pick in (min, max)}
+        if len(self.places) == 1 or self.place(variants[behind])[1] not in ends:
+            return ""
+        return f"{behind} is behind and best at an end of the rates tried, so others might be better; add rates"
 
     def runs(self, variant: Variant, seeds: int) -> dict[str, Array]:
         """Measurements of the first so many seeds, at the variant's own rates."""

@@ -173,10 +173,15 @@ def test_one_model_ahead_of_another(small: SmallModels, conclude: Conclude, row:
 @pytest.mark.parametrize("row", parameters(*CHAINED))
 def test_one_chain_ahead_of_another(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Tables 4.4 and 4.5, each chain at the rates by which it learns best: longer ones want others."""
-    doubtful, of = doubt(small, list(map(small.resolved, variants_of(row).values()))), small.session.settings
-    if not of.scale.startswith("paper"):  # which has the paper's own rates
-        small = OwnRates(small, PLACES[:1] if of.effort == "quick" else PLACES)
-    settle_ahead(conclude, small, row, doubtful=doubtful)
+    of = small.session.settings
+    variants = {name: small.resolved(variant) for name, variant in variants_of(row).items()}
+    doubtful = doubt(small, list(variants.values()))
+    if of.scale.startswith("paper"):  # which has the paper's own rates
+        settle_ahead(conclude, small, row, doubtful=doubtful)
+        return
+    chains = OwnRates(small, PLACES[:1] if of.effort == "quick" else PLACES)
+    looked = chains.settings.looks[0]
+    settle_ahead(conclude, chains, row, doubtful=doubtful, reasons=lambda: chains.untried(variants, looked))
 
 
 @pytest.mark.parametrize("row", parameters(*MORE))

@@ -27,6 +27,15 @@ def test_rates_are_those_of_the_most_held_out_examples_and_the_first_of_ties(sma
     assert own.place(Variant("mini")) == PLACES[5]
 
 
+@pytest.mark.parametrize(("place", "said"), [(PLACES[3], True), (PLACES[4], True), (PLACES[2], False)])
+def test_what_is_behind_and_best_at_an_end_asks_for_more_rates(small, monkeypatch, place, said):
+    own = OwnRates(small)
+    behind, ahead = Variant("mini"), Variant("tiny")
+    monkeypatch.setattr(own, "place", {behind: place, ahead: PLACES[3]}.__getitem__)
+    monkeypatch.setattr(own, "accuracy", lambda variant, seeds: np.full(seeds, 30.0 + 10 * (variant == ahead)))
+    assert ("behind is behind" in own.untried({"behind": behind, "ahead": ahead}, 2)) is said
+
+
 def test_models_at_the_protocols_rates_are_the_protocols_own(small, monkeypatch):
     own, variant = OwnRates(small), Variant("mini")
     monkeypatch.setattr(own, "place", lambda _variant: (0, 0))
