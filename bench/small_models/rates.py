@@ -17,11 +17,10 @@ from bench.small_models.variants import Variant
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Origin
 
-Place = tuple[int, int]
-STEPS = (3.0, 2.0)
-"""Factors between neighbouring rates of pre-training and of fine-tuning."""
-PLACES: tuple[Place, ...] = tuple(product((0, -3), (0, 1, 2, 3)))
-"""Powers of these factors, times the protocol's rates, that are tried: without pre-training to speak of, and more."""
+Rates = tuple[float, float]
+"""Factors on the protocol's rates of pre-training and of fine-tuning."""
+TRIED: tuple[Rates, ...] = tuple(product((1.0, 1 / 27), (1.0, 2.0, 4.0, 8.0)))
+"""With the protocol's pre-training and with hardly any, and faster fine-tuning."""
 CHOOSING_SEEDS = 5
 """Seeds by which rates are chosen: by two, chains of two matrices took one at which some seeds fail, and had 46 % right
 there where ten others had 31 %."""
@@ -43,32 +42,33 @@ class TunedAt(SmallModels):
 class OwnRates(SmallModels):
     """Small models each at the rates by which it does best on held-out examples, over seeds never scored."""
 
-    def __init__(self, small: SmallModels, places: Sequence[Place] = PLACES) -> None:
+    def __init__(self, small: SmallModels, tried: Sequence[Rates] = TRIED) -> None:
         """Prepare; nothing is trained yet.
 
         Args:
             small: the protocol, with its task.
-            places: that are tried; one alone is taken as it is.
+            tried: rates; one pair alone is taken as it is.
         """
         super().__init__(small.session, small.settings, small.label, lambda: small.trainer.read)
-        self.trainer, self.small, self.places = small.trainer, small, tuple(places)
-        self._tuned_at = {0: small}
+        self.trainer, self.small, self.tried = small.trainer, small, tuple(tried)
+        self._tuned_at = {1.0: small}
 
-    def tuned_at(self, power: int) -> SmallModels:
-        """Instrument that fine-tunes at a power of the factor between rates."""
-        if power not in self._tuned_at:
-            self._tuned_at[power] = TunedAt(self.small, STEPS[1] ** power)
-        return self._tuned_at[power]
+    def tuned_at(self, factor: float) -> SmallModels:
+        """Instrument that fine-tunes at a multiple of the protocol's rate."""
+        if factor not in self._tuned_at:
+            self._tuned_at[factor] = TunedAt(self.small, factor)
+        return self._tuned_at[factor]
 
-    def place(self, variant: Variant) -> Place:
-        """Powers at which a variant does best; ties to the first."""
+    def rates(self, variant: Variant) -> Rates:
+        """Rates at which a variant does best; ties to the first."""
         seeds = range(UNSCORED, UNSCORED + CHOOSING_SEEDS)
 
-        def right(place: Place) -> float:
-            return float(self.tuned_at(place[1]).held_out(_pretrained_at(variant, place), seeds).mean())
+        def right(rates: Rates) -> float:
+            pretraining, tuning = rates
+            return float(self.tuned_at(tuning).held_out(_pretrained_at(variant, pretraining), seeds).mean())
 
-        first, *others = self.places
-        return max(self.places, key=right) if others else first
+        first, *others = self.tried
+        return max(self.tried, key=right) if others else first
 
     def untried(self, variants: dict[str, Variant], seeds: int) -> str:
         """Reason to try more rates: the variant that is behind does best at an end of those of fine-tuning; else empty.
@@ -78,15 +78,15 @@ class OwnRates(SmallModels):
             seeds: by which it is seen which is behind.
         """
         behind = min(variants, key=lambda name: float(self.accuracy(variants[name], seeds).mean()))
-        ends = {pick(tuning for _, tuning in self.places) for pick in (min, max)}
-        if len(self.places) == 1 or self.place(variants[behind])[1] not in ends:
+        ends = {pick(tuning for _, tuning in self.tried) for pick in (min, max)}
+        if len(self.tried) == 1 or self.rates(variants[behind])[1] not in ends:
             return ""
         return f"{behind} is behind and best at an end of the rates tried, so others might be better; add rates"
 
     def runs(self, variant: Variant, seeds: int) -> dict[str, Array]:
         """Measurements of the first so many seeds, at the variant's own rates."""
-        place = self.place(variant)
-        tuned, own = self.tuned_at(place[1]), _pretrained_at(variant, place)
+        pretraining, tuning = self.rates(variant)
+        tuned, own = self.tuned_at(tuning), _pretrained_at(variant, pretraining)
         chunks = self.settings.chunks(seeds)
         return joined([tuned.measure(own, range(chunk.start + SHIFT, chunk.stop + SHIFT)) for chunk in chunks])
 
@@ -94,8 +94,7 @@ class OwnRates(SmallModels):
         """Accuracy of every seed, what failed, curves of pre-training, and the rates over the protocol's."""
         shown = super().described(variants, seeds)
         for name, variant in variants.items():
-            rates = [factor**power for factor, power in zip(STEPS, self.place(variant), strict=True)]
-            shown["variants"][name]["lesson"] = "rates × {:.2g} and {:.2g}".format(*rates)
+            shown["variants"][name]["lesson"] = "rates × {:.2g} and {:.2g}".format(*self.rates(variant))
         return shown
 
     def origin(self) -> Origin:
@@ -104,5 +103,5 @@ class OwnRates(SmallModels):
         return replace(own, protocol=f"{own.protocol}; rates chosen on held-out examples for each kind of model")
 
 
-def _pretrained_at(variant: Variant, place: Place) -> Variant:
-    return replace(variant, rate_factor=variant.rate_factor * STEPS[0] ** place[0])
+def _pretrained_at(variant: Variant, factor: float) -> Variant:
+    return replace(variant, rate_factor=factor * variant.rate_factor)

@@ -30,7 +30,7 @@ GAP = 5.0
 MINI = TABLE_3_1["mini"]
 BASELINE = Variant("mini")
 UNTAUGHT = Variant("mini", rate_factor=1e-4)
-"""Mini as it was drawn: at such a rate all of its pre-training moves a matrix by less than a hundredth."""
+"""Mini nearly as it was drawn: at such a rate all of the embedded protocol's pre-training moves no matrix by 1 %."""
 
 
 def doubt(small: SmallModels, variants: Sequence[Variant]) -> str:

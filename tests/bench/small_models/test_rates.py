@@ -1,4 +1,4 @@
-"""Rates of each kind of model by itself: where the search ends, and that the protocol's are what they were."""
+"""Rates of each kind of model by itself: which are chosen, and that the protocol's are what they were."""
 
 from dataclasses import replace
 
@@ -6,48 +6,46 @@ import numpy as np
 import pytest
 
 from bench.small_models.lab import SmallModels
-from bench.small_models.rates import PLACES, SHIFT, STEPS, OwnRates
+from bench.small_models.rates import SHIFT, TRIED, OwnRates
 from bench.small_models.settings import FIRST
 from bench.small_models.tables import TEST
 from bench.small_models.variants import Variant
 
 
 def test_rates_are_those_of_the_most_held_out_examples_and_the_first_of_ties(small, monkeypatch):
-    right = dict.fromkeys(PLACES, 10.0) | {PLACES[5]: 30.0, PLACES[6]: 30.0}
+    right = dict.fromkeys(TRIED, 10.0) | {TRIED[5]: 30.0, TRIED[6]: 30.0}
 
     def held_out(self, variant, seeds):
-        powers = (
-            round(np.log(variant.rate_factor) / np.log(STEPS[0])),
-            [p for p, lab in own._tuned_at.items() if lab is self],
-        )
-        return np.full(len(seeds), right[powers[0], *powers[1]])
+        (tuning,) = (factor for factor, lab in own._tuned_at.items() if lab is self)
+        return np.full(len(seeds), right[variant.rate_factor, tuning])
 
     own = OwnRates(small)
     monkeypatch.setattr(SmallModels, "held_out", held_out)
-    assert own.place(Variant("mini")) == PLACES[5]
+    assert own.rates(Variant("mini")) == TRIED[5]
 
 
-@pytest.mark.parametrize(("place", "said"), [(PLACES[3], True), (PLACES[4], True), (PLACES[2], False)])
-def test_what_is_behind_and_best_at_an_end_asks_for_more_rates(small, monkeypatch, place, said):
+@pytest.mark.parametrize(("rates", "said"), [(TRIED[3], True), (TRIED[4], True), (TRIED[2], False)])
+def test_what_is_behind_and_best_at_an_end_asks_for_more_rates(small, monkeypatch, rates, said):
     own = OwnRates(small)
     behind, ahead = Variant("mini"), Variant("tiny")
-    monkeypatch.setattr(own, "place", {behind: place, ahead: PLACES[3]}.__getitem__)
+    monkeypatch.setattr(own, "rates", {behind: rates, ahead: TRIED[3]}.__getitem__)
     monkeypatch.setattr(own, "accuracy", lambda variant, seeds: np.full(seeds, 30.0 + 10 * (variant == ahead)))
     assert ("behind is behind" in own.untried({"behind": behind, "ahead": ahead}, 2)) is said
 
 
 def test_models_at_the_protocols_rates_are_the_protocols_own(small, monkeypatch):
     own, variant = OwnRates(small), Variant("mini")
-    monkeypatch.setattr(own, "place", lambda _variant: (0, 0))
+    monkeypatch.setattr(own, "rates", lambda _variant: (1.0, 1.0))
     later = small.measure(variant, range(FIRST + SHIFT, FIRST + SHIFT + 2))
     assert own.runs(variant, 2)[TEST] == pytest.approx(100 * later[TEST])
 
 
 def test_both_rates_are_multiples_of_the_protocols(small):
-    own, variant = OwnRates(small, PLACES[5:6]), Variant("mini")
-    tuned = own.tuned_at(PLACES[5][1])
-    expected = STEPS[0] ** PLACES[5][0] * small.settings.pretraining.learning_rate
-    assert tuned.trainer.schedule(replace(variant, rate_factor=STEPS[0] ** PLACES[5][0])).learning_rate == expected
-    assert tuned.trainer.settings.tuning.learning_rate == STEPS[1] ** PLACES[5][1] * small.settings.tuning.learning_rate
+    own, variant = OwnRates(small, TRIED[5:6]), Variant("mini")
+    pretraining, tuning = TRIED[5]
+    tuned, protocol = own.tuned_at(tuning), small.settings
+    expected = pretraining * protocol.pretraining.learning_rate
+    assert tuned.trainer.schedule(replace(variant, rate_factor=pretraining)).learning_rate == expected
+    assert tuned.trainer.settings.tuning.learning_rate == tuning * protocol.tuning.learning_rate
     assert own.described({"mini": variant}, 2)["variants"]["mini"]["lesson"] == "rates × 0.037 and 2"
     assert tuned.settings == small.settings, "the record compares them with the protocol's"
