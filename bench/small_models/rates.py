@@ -6,9 +6,11 @@ of its rate of pre-training and twice that of fine-tuning; T5's own network has 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
+
+import numpy as np
 
 from bench.small_models.lab import SmallModels, joined
 from bench.small_models.settings import UNSCORED
@@ -21,9 +23,11 @@ Rates = tuple[float, float]
 """Factors on the protocol's rates of pre-training and of fine-tuning."""
 TRIED: tuple[Rates, ...] = tuple(product((1.0, 1 / 27), (1.0, 2.0, 4.0, 8.0)))
 """With the protocol's pre-training and with hardly any, and faster fine-tuning."""
-CHOOSING_SEEDS = 5
-"""Seeds by which rates are chosen: by two, chains of two matrices took one at which some seeds fail, and had 46 % right
-there where ten others had 31 %."""
+FIRST_SEEDS, MORE_SEEDS = 2, 3
+"""Seeds by which all rates are tried, and those that the best of them are tried by as well: by two alone, chains of two
+matrices took rates at which some seeds fail, and had 46 % right there where ten others had 31 %."""
+BEST = 3
+"""Rates that are tried by more seeds."""
 SHIFT = 80
 """Seeds further on than those scored at the protocol's rates, and those that were while rates were looked for."""
 
@@ -60,15 +64,21 @@ class OwnRates(SmallModels):
         return self._tuned_at[factor]
 
     def rates(self, variant: Variant) -> Rates:
-        """Rates at which a variant does best; ties to the first."""
-        seeds = range(UNSCORED, UNSCORED + CHOOSING_SEEDS)
+        """Rates at which a variant does best: of all by a few seeds, then of the best by more; ties to the first."""
+        few = range(UNSCORED, UNSCORED + FIRST_SEEDS)
+        more = range(few.stop, few.stop + MORE_SEEDS)
 
-        def right(rates: Rates) -> float:
-            pretraining, tuning = rates
-            return float(self.tuned_at(tuning).held_out(_pretrained_at(variant, pretraining), seeds).mean())
+        def right(*chunks: range) -> Callable[[Rates], float]:
+            return lambda rates: float(np.mean(np.concatenate([self._held_out(variant, rates, own) for own in chunks])))
 
-        first, *others = self.tried
-        return max(self.tried, key=right) if others else first
+        if len(self.tried) == 1:
+            return self.tried[0]
+        best = sorted(self.tried, key=right(few), reverse=True)[:BEST]
+        return max(best, key=right(few, more))
+
+    def _held_out(self, variant: Variant, rates: Rates, seeds: range) -> Array:
+        pretraining, tuning = rates
+        return self.tuned_at(tuning).held_out(_pretrained_at(variant, pretraining), seeds)
 
     def untried(self, variants: dict[str, Variant], seeds: int) -> str:
         """Reason to try more rates: the variant that is behind does best at an end of those of fine-tuning; else empty.

@@ -169,7 +169,7 @@ def test_one_model_ahead_of_another(small: SmallModels, conclude: Conclude, row:
     settle_ahead(conclude, small, row)
 
 
-@pytest.mark.cost(of=Variant, embedded=(8, 0, 1200), gpu=(20, 1000, 4000))
+@pytest.mark.cost(of=Variant, embedded=(8, 0, 900), gpu=(20, 1000, 4000))
 @pytest.mark.parametrize("row", parameters(*CHAINED))
 def test_one_chain_ahead_of_another(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Tables 4.4 and 4.5, each chain at the rates by which it learns best: longer ones want others."""

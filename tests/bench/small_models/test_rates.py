@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.small_models.lab import SmallModels
-from bench.small_models.rates import SHIFT, TRIED, OwnRates
+from bench.small_models.rates import BEST, FIRST_SEEDS, MORE_SEEDS, SHIFT, TRIED, OwnRates
 from bench.small_models.settings import FIRST
 from bench.small_models.tables import TEST
 from bench.small_models.variants import Variant
@@ -22,6 +22,22 @@ def test_rates_are_those_of_the_most_held_out_examples_and_the_first_of_ties(sma
     own = OwnRates(small)
     monkeypatch.setattr(SmallModels, "held_out", held_out)
     assert own.rates(Variant("mini")) == TRIED[5]
+
+
+def test_rates_at_which_further_seeds_fail_are_not_taken(small, monkeypatch):
+    tried = []
+
+    def held_out(self, variant, seeds):
+        (tuning,) = (factor for factor, lab in own._tuned_at.items() if lab is self)
+        rates = (variant.rate_factor, tuning)
+        tried.append((rates, len(seeds)))
+        lucky = rates == TRIED[1] and len(seeds) == FIRST_SEEDS
+        return np.full(len(seeds), 40.0 if lucky else 35.0 if rates == TRIED[5] else 10.0)
+
+    own = OwnRates(small)
+    monkeypatch.setattr(SmallModels, "held_out", held_out)
+    assert own.rates(Variant("mini")) == TRIED[5]
+    assert len({rates for rates, seeds in tried if seeds == MORE_SEEDS}) == BEST
 
 
 @pytest.mark.parametrize(("rates", "said"), [(TRIED[3], True), (TRIED[4], True), (TRIED[2], False)])
