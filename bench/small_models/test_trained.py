@@ -21,7 +21,7 @@ from bench.small_models.rows import (
     SAME,
     ahead,
     doubt,
-    needless,
+    doubt_of_pretraining,
     networks,
     settle,
     settle_ahead,
@@ -187,7 +187,7 @@ def test_one_chain_ahead_of_another(small: SmallModels, conclude: Conclude, row:
 @pytest.mark.parametrize("row", parameters(*MORE))
 def test_longer_pre_training(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Table 4.2: mean accuracy after longer pre-training less that after shorter, where pre-training helps at all."""
-    settle_ahead(conclude, small, row, doubtful=doubt(small, [BASELINE]) or needless(small))
+    settle_ahead(conclude, small, row, doubtful=doubt_of_pretraining(small, [BASELINE]))
 
 
 RETURNS = Row(
@@ -205,7 +205,7 @@ DOUBLINGS = math.log2(10 / 4)
 def test_returns_of_longer_training_fall(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Pre-training for one, two, four and ten times the protocol's steps (Table 4.2)."""
     weights = [-1, 1, 1 / DOUBLINGS, -1 / DOUBLINGS]
-    doubtful = doubt(small, [BASELINE]) or needless(small)
+    doubtful = doubt_of_pretraining(small, [BASELINE])
     settle(
         conclude,
         small,

@@ -11,7 +11,7 @@ import pytest
 from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.small_models.lab import PRETRAINING, SmallModels
-from bench.small_models.rows import doubt, needless, of_spreads, settle, steadier, variants_of
+from bench.small_models.rows import doubt_of_pretraining, of_spreads, settle, steadier, variants_of
 from bench.small_models.variants import Variant
 from bench.verdict.documents import Array, Interval
 from bench.verdict.regions import Region
@@ -67,7 +67,7 @@ def test_longer_warm_up(small: SmallModels, conclude: Conclude, row: Row) -> Non
 
     measure = of_spreads if row in SPREADS else _share_of_low
     sizes = small.settings.spread_looks[-1:]
-    doubtful = doubt(small, list(variants.values())) or needless(small)
+    doubtful = doubt_of_pretraining(small, list(variants.values()))
     settle(
         conclude,
         small,

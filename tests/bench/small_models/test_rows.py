@@ -6,7 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.small_models.rows import BASELINE, UNTAUGHT, ahead, doubt, needless, settle_ahead, settle_steadier, steadier
+from bench.small_models.rows import (
+    BASELINE,
+    UNTAUGHT,
+    ahead,
+    doubt,
+    doubt_of_pretraining,
+    settle_ahead,
+    settle_steadier,
+    steadier,
+)
 from bench.small_models.settings import PROTOCOLS
 from bench.small_models.variants import Distilled, Variant
 
@@ -19,6 +28,7 @@ class MadeUp(SimpleNamespace):
     """Accuracies as they are given: means and spreads by variant."""
 
     settings, floor = SETTINGS, 5.0
+    session = SimpleNamespace(settings=SimpleNamespace(scale="embedded"))
 
     def accuracy(self, variant, seeds):
         self.most = max(getattr(self, "most", 0), seeds)
@@ -72,8 +82,14 @@ def test_one_that_does_not_is_named(changes, variant, reason):
 
 @pytest.mark.parametrize(("untaught", "reason"), [(30.0, ""), (40.0, "needed > 0"), (45.0, "needed > 0")])
 def test_pre_training_must_gain_something(untaught, reason):
-    said = needless(made_up(given={UNTAUGHT: (untaught, 0.5)}))
+    said = doubt_of_pretraining(made_up(given={UNTAUGHT: (untaught, 0.5)}), [BASELINE])
     assert reason in said and bool(said) == bool(reason)
+
+
+def test_the_papers_own_pre_training_is_not_asked():
+    small = made_up(given={UNTAUGHT: (45.0, 0.5)})
+    small.session = SimpleNamespace(settings=SimpleNamespace(scale="paper-t5"))
+    assert doubt_of_pretraining(small, [BASELINE]) == ""
 
 
 def test_a_row_ends_with_the_look_that_decides_it(concluded):
