@@ -32,6 +32,11 @@ SHIFT = 80
 """Seeds further on than those scored at the protocol's rates, and those that were while rates were looked for."""
 
 
+def tried_at(effort: str) -> tuple[Rates, ...]:
+    """Rates that are tried at an effort: the protocol's alone at quick."""
+    return TRIED[:1] if effort == "quick" else TRIED
+
+
 class TunedAt(SmallModels):
     """Small models that are fine-tuned at a multiple of the protocol's rate."""
 
@@ -111,6 +116,18 @@ class OwnRates(SmallModels):
         """Models that are trained here, each at its own rates."""
         own = super().origin()
         return replace(own, protocol=f"{own.protocol}; rates chosen on held-out examples for each kind of model")
+
+
+class OwnBaseline(OwnRates):
+    """Models on labels each at the rates by which it does best, and students as the protocol has them."""
+
+    def rates(self, variant: Variant) -> Rates:
+        """Rates at which a model on labels does best; for a student the first of those tried."""
+        return self.tried[0] if variant.distilled else super().rates(variant)
+
+    def runs(self, variant: Variant, seeds: int) -> dict[str, Array]:
+        """Measurements of the first so many seeds; a student's are those of the protocol."""
+        return self.small.runs(variant, seeds) if variant.distilled else super().runs(variant, seeds)
 
 
 def _pretrained_at(variant: Variant, factor: float) -> Variant:

@@ -8,7 +8,8 @@ from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels
 from bench.small_models.printed import TABLE_4_6, Pair
-from bench.small_models.rows import SAME, ahead, settle_ahead, settle_steadier, steadier
+from bench.small_models.rates import OwnBaseline, tried_at
+from bench.small_models.rows import SAME, ahead, doubt, settle_ahead, settle_steadier, steadier, variants_of
 from bench.small_models.variants import Chosen, Distilled, Variant
 from bench.verdict.rows import Row
 
@@ -83,6 +84,30 @@ GAINS = [
 def test_means_of_students(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Table 4.6: a near teacher keeps the mean; every student gains on its baseline."""
     settle_ahead(conclude, small, row)
+
+
+OVER_OWN = [
+    ahead(
+        "SL11a",
+        f"SL11-{teacher}-to-{student}-over-baseline-at-own-rates",
+        chosen(student, teacher),
+        baseline(student),
+        because="is it more than better rates give the baseline?",
+        control=True,
+    )
+    for student, teacher in PAIRS
+]
+
+
+@pytest.mark.cost(of=Variant, embedded=(8, 0, 900), gpu=(20, 1000, 4000))
+@pytest.mark.parametrize("row", parameters(*OVER_OWN))
+def test_means_over_a_baseline_at_its_own_rates(small: SmallModels, conclude: Conclude, row: Row) -> None:
+    """Distilled students at the protocol's rates less baselines each at the best of eight pairs of rates."""
+    of, variants = small.session.settings, [small.resolved(variant) for variant in variants_of(row).values()]
+    if of.scale.startswith("paper"):
+        pytest.skip("the paper's own rates are the paper's; run without --scale=paper")
+    doubtful = doubt(small, variants)
+    settle_ahead(conclude, OwnBaseline(small, tried_at(of.effort)), row, doubtful=doubtful)
 
 
 SPREADS = [

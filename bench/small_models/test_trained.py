@@ -14,7 +14,7 @@ from bench.measure.session import Session
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels
 from bench.small_models.printed import COST_ENCODER, COST_SKIP
-from bench.small_models.rates import TRIED, OwnRates
+from bench.small_models.rates import OwnRates, tried_at
 from bench.small_models.rows import (
     BASELINE,
     MINI,
@@ -179,7 +179,7 @@ def test_one_chain_ahead_of_another(small: SmallModels, conclude: Conclude, row:
     if of.scale.startswith("paper"):  # which has the paper's own rates
         settle_ahead(conclude, small, row, doubtful=doubtful)
         return
-    chains = OwnRates(small, TRIED[:1] if of.effort == "quick" else TRIED)
+    chains = OwnRates(small, tried_at(of.effort))
     looked = chains.settings.looks[0]
     settle_ahead(conclude, chains, row, doubtful=doubtful, reasons=lambda: chains.untried(variants, looked))
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bench.small_models.lab import SmallModels
-from bench.small_models.rates import BEST, FIRST_SEEDS, MORE_SEEDS, SHIFT, TRIED, OwnRates
+from bench.small_models.rates import BEST, FIRST_SEEDS, MORE_SEEDS, SHIFT, TRIED, OwnBaseline, OwnRates
 from bench.small_models.settings import FIRST
 from bench.small_models.tables import TEST
-from bench.small_models.variants import Variant
+from bench.small_models.variants import Distilled, Variant
 
 
 def test_rates_are_those_of_the_most_held_out_examples_and_the_first_of_ties(small, monkeypatch):
@@ -65,3 +65,12 @@ def test_both_rates_are_multiples_of_the_protocols(small):
     assert tuned.trainer.settings.tuning.learning_rate == tuning * protocol.tuning.learning_rate
     assert own.described({"mini": variant}, 2)["variants"]["mini"]["lesson"] == "rates × 0.037 and 2"
     assert tuned.settings == small.settings, "the record compares them with the protocol's"
+
+
+def test_beside_a_baseline_at_its_own_rates_students_are_the_protocols(small, monkeypatch):
+    student, baseline = Variant("mini", distilled=Distilled("small", 0.5, 2.0)), Variant("mini")
+    monkeypatch.setattr(SmallModels, "runs", lambda self, variant, seeds: {TEST: (self, variant, seeds)})
+    monkeypatch.setattr(OwnRates, "runs", lambda self, variant, seeds: {TEST: ("own rates", variant, seeds)})
+    own = OwnBaseline(small)
+    assert own.runs(student, 5)[TEST] == (small, student, 5) and own.rates(student) == (1.0, 1.0)
+    assert own.runs(baseline, 5)[TEST] == ("own rates", baseline, 5)
