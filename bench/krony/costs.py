@@ -21,7 +21,7 @@ def tokens_read(student: Student) -> float:
 
 
 COSTS = [
-    pytest.mark.cost(fixture="ladder", embedded=(5, 0, 1950), gpu=(10, 200, 650)),
+    pytest.mark.cost(shared="base", embedded=(5, 0, 1950), gpu=(10, 200, 650)),
     pytest.mark.cost(of=Student, times=tokens_read, embedded=(2, 0, 1250), gpu=(2, 30, 240)),
 ]
 """The ladder's teacher with half its depth, on a GPU six FLOPs a parameter and token at 400 TFLOP/s; a student over
