@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from bench.verdict.claims import Claim
 from bench.verdict.documents import Interval
-from bench.verdict.evidence import Origin, Result
+from bench.verdict.evidence import EFFORTS, Origin, Result
 from bench.verdict.needed import Needed
 from bench.verdict.regions import Verdict, judge
 from bench.verdict.rows import Row
@@ -54,7 +54,7 @@ def concluded(
     """
     verdict = Verdict.INCONCLUSIVE if doubt else judge(interval, row.accept)
     undecided = verdict is Verdict.INCONCLUSIVE
-    said = f"the interval straddles the boundary; {_would_decide(decide, seconds)}" if undecided else ""
+    said = f"the interval straddles the boundary; {_would_decide(decide, seconds, origin.effort)}" if undecided else ""
     return Result(
         row.name,
         row.claim,
@@ -78,14 +78,17 @@ def concluded(
     )
 
 
-def _would_decide(decide: str | Needed, seconds: float) -> str:
-    """Remedy for an undecided row and, where it is known, the time that it takes."""
+def _would_decide(decide: str | Needed, seconds: float, effort: str) -> str:
+    """Remedy for an undecided row and, where they are known, the time that it takes and the way to have more."""
     if isinstance(decide, str):
         return f"{decide} would decide"
-    if not math.isfinite(decide.times) or seconds < 1:
+    if not math.isfinite(decide.times):
         return f"{decide.words} would decide"
+    more = "; --effort=thorough measures more" if effort in EFFORTS[:-1] else ""
+    if seconds < 1:
+        return f"{decide.words} would decide{more}"
     time = f"{'at most' if decide.at_most else 'about'} {in_words(seconds * decide.times)}"
-    return f"{decide.words} would decide, in {time} where these took {in_words(seconds)}"
+    return f"{decide.words} would decide, in {time} where these took {in_words(seconds)}{more}"
 
 
 def not_run(row: Row, reason: str, scale: str, effort: str) -> Result:

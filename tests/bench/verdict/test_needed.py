@@ -1,6 +1,7 @@
 """What would decide a row that is inconclusive: how many units of what, and how long that takes."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -136,6 +137,15 @@ def test_a_row_says_what_deciding_it_costs(needed, seconds, end):
         row, Interval(1.1, 0.9, 1.3), by_arithmetic("x", scale="embedded"), decide=needed, seconds=seconds
     )
     assert result.reason.endswith(end)
+
+
+@pytest.mark.parametrize(("effort", "said"), [("quick", True), ("normal", True), ("thorough", False), ("", False)])
+def test_a_row_says_how_to_have_more_where_an_effort_does(effort, said):
+    origin = replace(by_arithmetic("x", scale="embedded"), effort=effort)
+    row = Row("x", "LC3b", "growth", GROWS)
+    for needed, there in ((Needed("about 40 seeds", 4.0), said), (Needed("no number"), False)):
+        reason = concluded(row, Interval(1.1, 0.9, 1.3), origin, decide=needed, seconds=900.0).reason
+        assert reason.endswith("; --effort=thorough measures more") is there
 
 
 def test_a_row_that_is_decided_needs_nothing():
