@@ -14,7 +14,7 @@ import numpy as np
 
 from bench.small_models.lab import SmallModels, joined
 from bench.small_models.settings import UNSCORED
-from bench.small_models.trainer import Trainer
+from bench.small_models.tuned import Tuned
 from bench.small_models.variants import Variant
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Origin
@@ -37,17 +37,6 @@ def tried_at(effort: str) -> tuple[Rates, ...]:
     return TRIED[:1] if effort == "quick" else TRIED
 
 
-class TunedAt(SmallModels):
-    """Small models that are fine-tuned at a multiple of the protocol's rate."""
-
-    def __init__(self, small: SmallModels, factor: float) -> None:
-        label = f"{small.label}, {factor:g} times the rate of fine-tuning"
-        super().__init__(small.session, small.settings, label, lambda: small.trainer.read)
-        tuning = replace(small.settings.tuning, learning_rate=factor * small.settings.tuning.learning_rate)
-        settings = replace(small.settings, tuning=tuning)
-        self.trainer = Trainer(small.session, settings, lambda: small.trainer.read, lambda: self.text_sha256)
-
-
 class OwnRates(SmallModels):
     """Small models each at the rates by which it does best on held-out examples, over seeds never scored."""
 
@@ -60,12 +49,13 @@ class OwnRates(SmallModels):
         """
         super().__init__(small.session, small.settings, small.label, lambda: small.trainer.read)
         self.trainer, self.small, self.tried = small.trainer, small, tuple(tried)
-        self._tuned_at = {1.0: small}
+        self._tuned_at: dict[float, SmallModels] = {1.0: small}
 
     def tuned_at(self, factor: float) -> SmallModels:
         """Instrument that fine-tunes at a multiple of the protocol's rate."""
         if factor not in self._tuned_at:
-            self._tuned_at[factor] = TunedAt(self.small, factor)
+            how, rate = f"{factor:g} times the rate of fine-tuning", self.settings.tuning.learning_rate
+            self._tuned_at[factor] = Tuned(self.small, how, learning_rate=factor * rate)
         return self._tuned_at[factor]
 
     def rates(self, variant: Variant) -> Rates:
