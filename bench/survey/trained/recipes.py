@@ -39,6 +39,16 @@ def pruned(model: PreTrainedModel, sparsity: float) -> PreTrainedModel:
     return model
 
 
+def share_of_steps(lab: Any, of_training: float | None) -> float:
+    """Steps over those that all have that go on from the dense model.
+
+    Args:
+        lab: a `Models`.
+        of_training: the steps over those of the dense model's training; None for as many as all have.
+    """
+    return 1.0 if of_training is None else of_training * lab.settings.dense.steps / lab.settings.after
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One way to a model; as it stands, the dense model's own training."""
@@ -65,10 +75,12 @@ class Longer(Recipe):
 
     rate: float = 0.1
     """Factor on the dense model's rate."""
+    of_training: float | None = None
+    """Steps over those of the dense model's training; None for as many as all have that go on from it."""
 
     def made(self, lab: Any, seed: int) -> PreTrainedModel:
         """Dense model that went on."""
-        return lab.going_on(self, seed, lab.dense(seed))
+        return lab.going_on(self, seed, lab.dense(seed), share=share_of_steps(lab, self.of_training))
 
     def __str__(self) -> str:
         return "dense, trained longer"
@@ -113,6 +125,8 @@ class Retrained(Recipe):
     """Rounds over which the steps are spread."""
     rate: float = 0.1
     """Factor on the dense model's rate."""
+    of_training: float | None = None
+    """Steps of all rounds over those of the dense model's training; None for as many as all have that go on from it."""
 
     def made(self, lab: Any, seed: int) -> PreTrainedModel:
         """Retrained model that holds its zeros."""
@@ -121,7 +135,7 @@ class Retrained(Recipe):
             self,
             seed,
             pruned(before.made(lab, seed), self.rounds[-1]),  # pyright: ignore[reportGeneralTypeIssues]
-            share=1 / self.of,
+            share=share_of_steps(lab, self.of_training) / self.of,
         )
 
     def __str__(self) -> str:

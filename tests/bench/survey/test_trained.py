@@ -24,10 +24,8 @@ from bench.survey.trained.recipes import (
     Unadapted,
     layers_of,
 )
-from bench.survey.trained.rows import UNKNOWN, cut_short, fresh_seeds, over, share
+from bench.survey.trained.rows import UNKNOWN, fresh_seeds, over, share
 from bench.survey.trained.settings import PROTOCOLS, SPARSITIES
-from bench.verdict.documents import Interval
-from bench.verdict.regions import Region
 from compress.pruning.retrained import masks_of, sparsity_of
 from compress.quantization.grouping import PerRow
 from compress.quantization.rounding import RoundToNearest
@@ -233,11 +231,16 @@ def test_there_is_no_share_of_what_was_not_lost(lab, monkeypatch):
     assert share(lab, (Pruned(0.5), Longer()), (Retrained((0.5,), 1), Longer())) is UNKNOWN
 
 
-@pytest.mark.parametrize(("low", "after", "said"), [(0.95, 1, ""), (0.5, 1, "retrain longer"), (0.5, 8, "")])
-def test_short_retraining_may_show_that_it_helps_and_not_that_it_does_not(lab, monkeypatch, low, after, said):
-    monkeypatch.setattr(lab, "settings", replace(TOY, after=after))
-    reason = cut_short(lab, Interval(low, low, low), Region(low=0.9))
-    assert said in reason and bool(reason) == bool(said)
+def test_recipes_of_the_papers_length_take_as_many_steps(lab, monkeypatch):
+    steps = {}
+    monkeypatch.setattr(
+        lab.models, "_run", lambda label, _model, training, _folder, **_how: steps.update({label: training.steps})
+    )
+    for recipe in (Longer(of_training=2.5), Retrained((0.5,), 1, of_training=2.5), Retrained((0.5,), 2), Longer()):
+        recipe.made(lab.models, 0)
+        trained, after = QUICK.dense.steps, QUICK.after
+        share = 2.5 * trained if recipe.of_training else after / getattr(recipe, "of", 1)
+        assert steps[f"{recipe}, seed 0"] == round(share)
 
 
 def test_a_model_that_counts_beat_may_not_judge(lab, monkeypatch):
@@ -251,7 +254,8 @@ def test_how_many_seeds_there_are_decides_no_model():
 
 
 def test_fresh_seeds_are_none_of_the_others(lab):
-    assert not set(fresh_seeds(lab)) & set(QUICK.seeds) and len(fresh_seeds(lab)) == 5
+    lots = [QUICK.seeds, fresh_seeds(lab), fresh_seeds(lab, after=1)]
+    assert len({*lots[0], *lots[1], *lots[2]}) == len(QUICK.seeds) + 10
 
 
 def test_too_little_text_is_said_beforehand(lab, monkeypatch):
