@@ -10,7 +10,7 @@ from bench.fixtures import Conclude, once
 from bench.measure.instrument import Instrument
 from bench.measure.session import Session
 from bench.measure.settings import at
-from bench.measure.stale import why_stale
+from bench.measure.stale import derivable
 from bench.measure.store import Store
 from bench.options import folders, settings
 from bench.outcomes import EVIDENCE, finish
@@ -57,15 +57,12 @@ def session(request: pytest.FixtureRequest) -> Session:
 
 
 def _standing(request: pytest.FixtureRequest, scale: str) -> Result | None:
-    """The record's result of a test's row, where `--resume` is given and it can be derived again."""
+    """The record's result of a test's row, where `--resume` is given and it can be derived again at this effort."""
     row, place = declared(request), folders(request.config, scale)
     if row is None or place.record is None or not request.config.getoption("resume"):
         return None
     record = known_evidence(request.config, place.record)
-    known = record.rows.get(row.name)
-    if known is None or not known.variants or why_stale(known, record):
-        return None
-    return known
+    return derivable(row.name, record, settings(request.config, scale).effort)
 
 
 def _session(config: pytest.Config, scale: str, standing: Result | None) -> Session:

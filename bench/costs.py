@@ -14,7 +14,7 @@ import pytest
 
 from bench.measure.chunks import share_of
 from bench.measure.settings import Settings
-from bench.measure.stale import why_stale, why_variant_stale
+from bench.measure.stale import derivable, why_variant_stale
 from bench.threads import MARKED, threads_of, times_slower
 from bench.verdict.evidence import EFFORTS, Evidence, Result, Variant
 from bench.verdict.regions import Verdict
@@ -65,8 +65,7 @@ class Known:
 
     def derived(self, name: str) -> bool:
         """True if `--resume` derives the row from the record, which measures nothing."""
-        row = self.record.rows.get(name)
-        return self.resume and row is not None and bool(row.variants) and not why_stale(row, self.record)
+        return self.resume and derivable(name, self.record, self.settings.effort) is not None
 
     def standing(self, folder: str) -> dict[str, float]:
         """Share of all documents of each variant of a folder that `--resume` takes from the run's own folder."""

@@ -8,13 +8,21 @@ from typing import Any
 
 from bench.measure.fingerprint import code_sha256
 from bench.verdict.entries import EARLIER
-from bench.verdict.evidence import Evidence, Result, Variant
+from bench.verdict.evidence import EFFORTS, Evidence, Result, Variant
 
 
 def stale_rows(evidence: Evidence) -> dict[str, str]:
     """Reason why each row is of an earlier version, by name; rows that stand or were not run are left out."""
     ran = [row for row in evidence.rows.values() if row.was_run]
     return {row.row: reason for row in ran if (reason := why_stale(row, evidence))}
+
+
+def derivable(name: str, record: Evidence, effort: str) -> Result | None:
+    """Row on record that need not be measured again for a run of an effort: of no lower one, and its variants stand."""
+    row = record.rows.get(name)
+    if row is None or not row.variants or why_stale(row, record):
+        return None
+    return row if EFFORTS.index(row.effort or "normal") >= EFFORTS.index(effort) else None
 
 
 def why_stale(row: Result, evidence: Evidence) -> str:

@@ -9,6 +9,7 @@ import pytest
 from bench.costs import Cost, Known, Made, Piece, cost_of
 from bench.measure.chunks import share_of
 from bench.measure.settings import SCALES
+from bench.measure.stale import derivable
 from bench.threads import times_slower
 from bench.verdict.evidence import Evidence, Origin, Result, Variant
 from bench.verdict.regions import Region
@@ -193,3 +194,12 @@ def test_a_verdict_either_way_is_decided_and_an_inconclusive_one_is_not():
     for verdict, decided in (("reproduced", True), ("not reproduced", True), ("inconclusive", False)):
         assert replace(of, record=evidence({"x": 1.0}, verdict=verdict)).decided("KP4-it") is decided
     assert not of.decided("KP4-it")
+
+
+@pytest.mark.parametrize(("asked", "there"), [("quick", True), ("normal", True), ("thorough", False)])
+def test_resume_derives_no_row_of_lower_effort(asked, there, monkeypatch):
+    monkeypatch.setattr("bench.measure.stale.why_stale", lambda _row, _record: "")
+    record = evidence({"curve 1": 20.0}, "normal")
+    assert (derivable("KP4-it", record, asked) is not None) is there
+    of = replace(known(effort=asked, resume=True)["embedded"], record=record)
+    assert of.derived("KP4-it") is there
