@@ -309,7 +309,7 @@ REVISIONS = (
         "SV14",
         "0.14.0",
         old="tickets of half, a quarter and a tenth of the weights vote",
-        new="the tenth votes; the others are controls, as is the dense model trained for as long as finding a ticket takes",
+        new="the tenth votes; others are controls, as is the dense model trained for as long as finding a ticket takes",
         why="The sentence says a tenth or less: half and a quarter spoke for it while the tenth was in doubt, and a "
         "random half spoke against it.",
         fresh="nothing; no region changed",
