@@ -12,12 +12,15 @@ from itertools import product
 
 import numpy as np
 
+from bench.fixtures import Conclude
 from bench.small_models.lab import SmallModels, joined
+from bench.small_models.rows import Of, doubt, settle, sizes_of, variants_of
 from bench.small_models.settings import UNSCORED
 from bench.small_models.tuned import Tuned
 from bench.small_models.variants import Variant
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Origin
+from bench.verdict.rows import Row
 
 Rates = tuple[float, float]
 """Factors on the protocol's rates of pre-training and of fine-tuning."""
@@ -122,3 +125,19 @@ class OwnBaseline(OwnRates):
 
 def _pretrained_at(variant: Variant, factor: float) -> Variant:
     return replace(variant, rate_factor=factor * variant.rate_factor)
+
+
+def settle_at_own_rates(conclude: Conclude, small: SmallModels, row: Row, measure: Of) -> None:
+    """Conclude a row on two models, each at rates of its own; the protocol qualifies the task."""
+    resolved = {name: small.resolved(variant) for name, variant in variants_of(row).items()}
+    own, looked = OwnRates(small, tried_at(small.session.settings.effort)), small.settings.looks[0]
+    settle(
+        conclude,
+        own,
+        row,
+        variants_of(row),
+        measure,
+        sizes=sizes_of(small, row),
+        doubtful=doubt(small, list(resolved.values())),
+        reasons=lambda: own.untried(resolved, looked),
+    )

@@ -165,17 +165,14 @@ def variants_of(row: Row) -> dict[str, Variant]:
     return {str(name): variant for name, variant in row.contestants if isinstance(variant, Variant)}  # type: ignore[misc]
 
 
-def settle_ahead(
-    conclude: Conclude,
-    small: SmallModels,
-    row: Row,
-    *,
-    doubtful: str | None = None,
-    reasons: Callable[[], str] | None = None,
-) -> None:
-    """Conclude a row on two means; one on their sameness takes as many seeds as one on spread."""
-    sizes = small.settings.spread_looks if row.accept == SAME else ()
-    settle(conclude, small, row, variants_of(row), of_difference, sizes=sizes, doubtful=doubtful, reasons=reasons)
+def settle_ahead(conclude: Conclude, small: SmallModels, row: Row, *, doubtful: str | None = None) -> None:
+    """Conclude a row on two means."""
+    settle(conclude, small, row, variants_of(row), of_difference, sizes=sizes_of(small, row), doubtful=doubtful)
+
+
+def sizes_of(small: SmallModels, row: Row) -> tuple[int, ...]:
+    """Seeds at each look of a row on means; one on their sameness takes as many as one on spread."""
+    return small.settings.spread_looks if row.accept == SAME else ()
 
 
 def settle_steadier(conclude: Conclude, small: SmallModels, row: Row) -> None:

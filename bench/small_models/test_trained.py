@@ -1,4 +1,4 @@
-"""The Berkeley report's trained claims on networks, heads and longer training, SL2 to SL6."""
+"""The Berkeley report's trained claims on skipped networks, longer training and heads, SL2 to SL4."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-import torch
 
 from bench.fixtures import Conclude
-from bench.measure.session import Session
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels
 from bench.small_models.printed import COST_ENCODER, COST_SKIP
-from bench.small_models.rates import OwnRates, tried_at
+from bench.small_models.rates import settle_at_own_rates
 from bench.small_models.rows import (
     BASELINE,
     MINI,
-    SAME,
+    Of,
     ahead,
-    doubt,
     doubt_of_pretraining,
     networks,
     settle,
@@ -33,7 +30,7 @@ from bench.verdict.documents import Array, Interval
 from bench.verdict.regions import Region
 from bench.verdict.rows import Row
 from bench.verdict.seeds import contrast, share_lost
-from models.t5 import NOTHING, OWN, FeedForward, build, collapse
+from models.t5 import NOTHING, OWN
 
 PAPER_SCALE = "paper-t5"
 PRETRAINING_SHARE = 0.2
@@ -86,9 +83,11 @@ COSTS = [
 ]
 
 
-@pytest.mark.parametrize("row", parameters(*COSTS))
-def test_networks_can_be_skipped_at_little_cost(small: SmallModels, conclude: Conclude, row: Row) -> None:
-    """Table 4.1: what removing the networks costs, of the distance to chance."""
+COSTS_AT_OWN = [replace(row, name=f"{row.name}-at-own-rates") for row in COSTS]
+
+
+def of_distance(small: SmallModels) -> Of:
+    """Share that the second loses of the first's distance to chance."""
 
     def share(groups: Sequence[Array], level: float) -> Interval:
         try:
@@ -96,24 +95,22 @@ def test_networks_can_be_skipped_at_little_cost(small: SmallModels, conclude: Co
         except ValueError:  # nothing was learned, so there is nothing to lose; the instrument says so
             return Interval(0.0, -math.inf, math.inf)
 
-    settle(conclude, small, row, variants_of(row), share)
+    return share
 
 
-CHAINS = {
-    "1W": FeedForward(1),
-    "1W-ReLU": FeedForward(1, relu=True),
-    "2W": FeedForward(2),
-    "3W": FeedForward(3),
-    "2x": FeedForward(3, expansion=2),
-    "1.5x": FeedForward(3, expansion=1.5),
-    "1.2x": FeedForward(3, expansion=1.2),
-}
-CHAINS["4x"] = CHAINS["3W"]
+@pytest.mark.parametrize("row", parameters(*COSTS))
+def test_networks_can_be_skipped_at_little_cost(small: SmallModels, conclude: Conclude, row: Row) -> None:
+    """Table 4.1: what removing the networks costs, of the distance to chance."""
+    settle(conclude, small, row, variants_of(row), of_distance(small))
 
 
-def chain(name: str) -> tuple[str, Variant]:
-    """Mini with chains of matrices in its networks' place."""
-    return name, networks(CHAINS[name])
+@pytest.mark.cost(of=Variant, embedded=(8, 0, 900), gpu=(20, 1000, 4000))
+@pytest.mark.parametrize("row", parameters(*COSTS_AT_OWN))
+def test_networks_can_be_skipped_at_rates_of_their_own(small: SmallModels, conclude: Conclude, row: Row) -> None:
+    """Table 4.1, each model at the rates by which it learns best: at one for all, some learn worse than they can."""
+    if small.session.settings.scale.startswith("paper"):
+        pytest.skip("the paper's own rates are the paper's; run without --scale=paper")
+    settle_at_own_rates(conclude, small, row, of_distance(small))
 
 
 LONGER = {f"{factor}x": Variant("mini", pretraining_factor=float(factor)) for factor in (1, 2, 4, 10)}
@@ -122,44 +119,14 @@ HEADS = (
     ("2x-head-size", replace(MINI, head_width=64)),
     ("both", replace(MINI, heads=12, head_width=64)),
 )
-SHORTER = (("SL5a", "3W", "2W"), ("SL5b", "2W", "1W"), ("SL5c", "1W", "1W-ReLU"))
 MORE = [
     ahead("SL3a", f"SL3-{more}-over-{less}", (more, LONGER[more]), (less, LONGER[less]))
     for less, more in (("1x", "2x"), ("2x", "4x"), ("4x", "10x"))
 ]
-NO_BETTER = Region(high=SAME.high)
 MEANS = [
     ahead("SL2a", "SL2-skip-points", BASE, WITHOUT, control=True),
     ahead("SL2d", "SL2-encoder-costs-less", WITHOUT_ENCODERS, WITHOUT, control=True),
     *(ahead("SL4a", f"SL4-{name}", (name, Variant("mini", shape)), BASE) for name, shape in HEADS),
-    *(ahead(of, f"SL5-{one}-over-{other}", chain(one), chain(other), control=True) for of, one, other in SHORTER),
-    *(ahead("SL5a", f"SL5-baseline-over-{name}", BASE, chain(name), control=True) for name in ("1W", "3W")),
-]
-"""At the protocol's rates."""
-CHAINED = [
-    *(ahead(of, f"SL5-{one}-over-{other}-at-own-rates", chain(one), chain(other)) for of, one, other in SHORTER),
-    ahead("SL5a", "SL5-baseline-over-3W-at-own-rates", BASE, chain("3W"), control=True),
-    ahead(
-        "SL6a",
-        "SL6-4x-same-as-2x",
-        chain("4x"),
-        chain("2x"),
-        accept=SAME,
-        because="the report's own differences between them are 0.0 and 0.1",
-    ),
-    ahead("SL6b", "SL6-2x-over-1.5x", chain("2x"), chain("1.5x")),
-    ahead("SL6c", "SL6-1.5x-over-1.2x", chain("1.5x"), chain("1.2x")),
-    *(
-        ahead(
-            "SL6d",
-            f"SL6-{name}-no-better-than-2W",
-            chain(name),
-            chain("2W"),
-            accept=NO_BETTER,
-            because="within the point that counts as the same, or worse",
-        )
-        for name in ("1.5x", "1.2x")
-    ),
 ]
 
 
@@ -167,21 +134,6 @@ CHAINED = [
 def test_one_model_ahead_of_another(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Tables 4.1 to 4.5: mean accuracy of one model less another's, over seeds."""
     settle_ahead(conclude, small, row)
-
-
-@pytest.mark.cost(of=Variant, embedded=(8, 0, 900), gpu=(20, 1000, 4000))
-@pytest.mark.parametrize("row", parameters(*CHAINED))
-def test_one_chain_ahead_of_another(small: SmallModels, conclude: Conclude, row: Row) -> None:
-    """Tables 4.4 and 4.5, each chain at the rates by which it learns best: longer ones want others."""
-    of = small.session.settings
-    variants = {name: small.resolved(variant) for name, variant in variants_of(row).items()}
-    doubtful = doubt(small, list(variants.values()))
-    if of.scale.startswith("paper"):  # which has the paper's own rates
-        settle_ahead(conclude, small, row, doubtful=doubtful)
-        return
-    chains = OwnRates(small, tried_at(of.effort))
-    looked = chains.settings.looks[0]
-    settle_ahead(conclude, chains, row, doubtful=doubtful, reasons=lambda: chains.untried(variants, looked))
 
 
 @pytest.mark.parametrize("row", parameters(*MORE))
@@ -214,32 +166,3 @@ def test_returns_of_longer_training_fall(small: SmallModels, conclude: Conclude,
         lambda groups, level: contrast(groups, weights, level=level),
         doubtful=doubtful,
     )
-
-
-COLLAPSE = [
-    Row(
-        f"SL5-collapse-{name}",
-        "SL5d",
-        "largest change of a logit over the largest logit when each chain becomes one matrix",
-        Region(high=1e-4),
-        "float32: some twenty products one after the other, each off by 6e-8 of its terms",
-        (name,),
-    )
-    for name in ("2W", "3W")
-]
-
-
-@pytest.mark.parametrize("row", parameters(*COLLAPSE))
-@torch.no_grad()
-def test_chains_collapse_exactly(session: Session, conclude: Conclude, row: Row) -> None:
-    """Largest change of a logit after the collapse, over the largest logit: T5-Mini with random weights."""
-    seed = session.settings.seed
-    shape = replace(MINI, vocabulary=512).with_feed_forward(CHAINS[str(row.contestants[0])])
-    model = build(shape, seed=seed).eval()
-    tokens = torch.randint(512, (2, 32), generator=torch.Generator().manual_seed(seed))
-    before = model(input_ids=tokens, decoder_input_ids=tokens).logits
-    count = sum(parameter.numel() for parameter in model.parameters())
-    collapse(model)
-    change = float((model(input_ids=tokens, decoder_input_ids=tokens).logits - before).abs().max() / before.abs().max())
-    left = sum(parameter.numel() for parameter in model.parameters()) / count
-    conclude(row, exactly(change), "T5 mini", details={"parameters_left": left})

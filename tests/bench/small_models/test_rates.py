@@ -6,10 +6,21 @@ import numpy as np
 import pytest
 
 from bench.small_models.lab import SmallModels
-from bench.small_models.rates import BEST, FIRST_SEEDS, MORE_SEEDS, SHIFT, TRIED, OwnBaseline, OwnRates
+from bench.small_models.rates import (
+    BEST,
+    FIRST_SEEDS,
+    MORE_SEEDS,
+    SHIFT,
+    TRIED,
+    OwnBaseline,
+    OwnRates,
+    settle_at_own_rates,
+)
+from bench.small_models.rows import BASELINE, ahead, networks, of_difference
 from bench.small_models.settings import FIRST
 from bench.small_models.tables import TEST
 from bench.small_models.variants import Distilled, Variant
+from models.t5 import FeedForward
 
 
 def test_rates_are_those_of_the_most_held_out_examples_and_the_first_of_ties(small, monkeypatch):
@@ -74,3 +85,17 @@ def test_beside_a_baseline_at_its_own_rates_students_are_the_protocols(small, mo
     own = OwnBaseline(small)
     assert own.runs(student, 5)[TEST] == (small, student, 5) and own.rates(student) == (1.0, 1.0)
     assert own.runs(baseline, 5)[TEST] == ("own rates", baseline, 5)
+
+
+def test_rows_at_own_rates_stand_on_variants_as_declared(small, monkeypatch):
+    taken = {}
+    monkeypatch.setattr(
+        rates, "settle", lambda _conclude, own, row, variants, _of, **_how: taken.update({own: variants})
+    )
+    monkeypatch.setattr(rates, "doubt", lambda _small, variants: taken.update(resolved=variants) or "")
+    chain = networks(FeedForward(2))
+    row = ahead("SL5b", "chain", ("2W", chain), ("baseline", BASELINE))
+    settle_at_own_rates(None, small, row, of_difference)
+    (own,) = (each for each in taken if isinstance(each, OwnRates))
+    assert taken[own] == {"2W": chain, "baseline": BASELINE}, "settle puts the protocol's sizes in, once"
+    assert taken["resolved"] == [small.resolved(chain), BASELINE]
