@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import bench.small_models.rates as of_rates
 from bench.small_models.lab import SmallModels
 from bench.small_models.rates import (
     BEST,
@@ -89,10 +90,8 @@ def test_beside_a_baseline_at_its_own_rates_students_are_the_protocols(small, mo
 
 def test_rows_at_own_rates_stand_on_variants_as_declared(small, monkeypatch):
     taken = {}
-    monkeypatch.setattr(
-        rates, "settle", lambda _conclude, own, row, variants, _of, **_how: taken.update({own: variants})
-    )
-    monkeypatch.setattr(rates, "doubt", lambda _small, variants: taken.update(resolved=variants) or "")
+    monkeypatch.setattr(of_rates, "settle", lambda _conclude, own, _row, given, _of, **_how: taken.update({own: given}))
+    monkeypatch.setattr(of_rates, "doubt", lambda _small, variants: taken.update(resolved=variants) or "")
     chain = networks(FeedForward(2))
     row = ahead("SL5b", "chain", ("2W", chain), ("baseline", BASELINE))
     settle_at_own_rates(None, small, row, of_difference)
