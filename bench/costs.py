@@ -157,7 +157,7 @@ def _stated(item: pytest.Item, row: Row | None, scale: str, effort: str) -> Cost
     for marker in item.iter_markers("cost"):
         seconds = _seconds(marker, scale, effort, votes=votes)
         if "of" in marker.kwargs:
-            kinds.append((marker.kwargs["of"], seconds, marker.kwargs.get("times", _once)))
+            kinds.append((marker, seconds))
         elif "shared" in marker.kwargs:
             name = marker.kwargs["shared"]
             pieces.setdefault(name, Piece(place, name, seconds, shared=True))
@@ -167,10 +167,21 @@ def _stated(item: pytest.Item, row: Row | None, scale: str, effort: str) -> Cost
         else:
             own.append(seconds)
     for contestant in _contestants(row):
-        own_seconds = (seconds * times(contestant) for kind, seconds, times in kinds if isinstance(contestant, kind))
-        seconds = next(own_seconds, 0.0)
-        pieces.setdefault(repr(contestant), Piece(place, repr(contestant), seconds))
+        found = (_made(contestant, marker, seconds) for marker, seconds in kinds)
+        name, seconds = next((made for made in found if made[1]), ("", 0.0))
+        pieces.setdefault(name, Piece(place, name, seconds))
     return Cost(own[0] if own else OWN, tuple(piece for piece in pieces.values() if piece.seconds))
+
+
+def _made(contestant: object, marker: pytest.Mark, seconds: float) -> tuple[str, float]:
+    """Name of a contestant's piece by a marker, and its seconds; none where the marker is of others.
+
+    What is made otherwise than elsewhere is another piece; its name has the way before it, as no name on record has.
+    """
+    if not isinstance(contestant, marker.kwargs["of"]):
+        return "", 0.0
+    how = marker.kwargs.get("how")
+    return f"{how}/{contestant!r}" if how else repr(contestant), seconds * marker.kwargs.get("times", _once)(contestant)
 
 
 def _once(_contestant: object) -> float:

@@ -33,9 +33,9 @@ MARKERS = (
     "paper: needs the papers' own models and data; runs with --scale=paper",
     "checkpoint: judges what --compressed names; nothing else runs with that option",
     "slow: takes longer than the rest of tests/ together",
-    "cost(seconds, embedded=, gpu=, of=, times=, fixture=, shared=): seconds of a test; of each contestant of a class, "
-    "times what a function says of it; once for all rows, of what a fixture makes or a name stands for. Three numbers "
-    "are of quick, normal and thorough",
+    "cost(seconds, embedded=, gpu=, of=, times=, how=, fixture=, shared=): seconds of a test; of each contestant of a "
+    "class, times what a function says of it, made in a way of its own; once for all rows, of what a fixture makes or "
+    "a name stands for. Three numbers are of quick, normal and thorough",
     "leads: what much rests on; runs before what costs more than a moment",
 )
 

@@ -31,6 +31,8 @@ FIRST_SEEDS, MORE_SEEDS = 2, 3
 matrices took rates at which some seeds fail, and had 46 % right there where ten others had 31 %."""
 BEST = 3
 """Rates that are tried by more seeds."""
+AT_OWN = "at own rates"
+"""Way in which models are made here, for estimates."""
 SHIFT = 80
 """Seeds further on than those scored at the protocol's rates, and those that were while rates were looked for."""
 

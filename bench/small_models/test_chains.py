@@ -11,7 +11,7 @@ from bench.fixtures import Conclude
 from bench.measure.session import Session
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels
-from bench.small_models.rates import settle_at_own_rates
+from bench.small_models.rates import AT_OWN, settle_at_own_rates
 from bench.small_models.rows import BASELINE, MINI, SAME, ahead, networks, of_difference, settle_ahead
 from bench.small_models.variants import Variant
 from bench.verdict.conclude import exactly
@@ -83,7 +83,7 @@ def test_one_chain_ahead_of_another_at_one_rate(small: SmallModels, conclude: Co
     settle_ahead(conclude, small, row)
 
 
-@pytest.mark.cost(of=Variant, embedded=(8, 0, 900), gpu=(20, 1000, 4000))
+@pytest.mark.cost(of=Variant, how=AT_OWN, embedded=(8, 0, 900), gpu=(20, 700, 3000))
 @pytest.mark.parametrize("row", parameters(*CHAINED))
 def test_one_chain_ahead_of_another(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Tables 4.4 and 4.5, each chain at the rates by which it learns best: longer ones want others."""

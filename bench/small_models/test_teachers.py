@@ -8,7 +8,7 @@ from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels
 from bench.small_models.printed import TABLE_4_6, Pair
-from bench.small_models.rates import OwnBaseline, tried_at
+from bench.small_models.rates import AT_OWN, OwnBaseline, tried_at
 from bench.small_models.rows import SAME, ahead, doubt, settle_ahead, settle_steadier, steadier, variants_of
 from bench.small_models.variants import Chosen, Distilled, Variant
 from bench.verdict.rows import Row
@@ -86,6 +86,11 @@ def test_means_of_students(small: SmallModels, conclude: Conclude, row: Row) -> 
     settle_ahead(conclude, small, row)
 
 
+def on_labels(variant: Variant) -> float:
+    """One for what is trained at rates of its own, a model on labels; nought for a student."""
+    return float(variant.distilled is None)
+
+
 OVER_OWN = [
     ahead(
         "SL11a",
@@ -99,7 +104,7 @@ OVER_OWN = [
 ]
 
 
-@pytest.mark.cost(of=Variant, embedded=(8, 0, 900), gpu=(20, 1000, 4000))
+@pytest.mark.cost(of=Variant, times=on_labels, how=AT_OWN, embedded=(8, 0, 900), gpu=(20, 700, 3000))
 @pytest.mark.parametrize("row", parameters(*OVER_OWN))
 def test_means_over_a_baseline_at_its_own_rates(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Distilled students at the protocol's rates less baselines each at the best of eight pairs of rates."""

@@ -12,7 +12,7 @@ from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels
 from bench.small_models.printed import COST_ENCODER, COST_SKIP
-from bench.small_models.rates import settle_at_own_rates
+from bench.small_models.rates import AT_OWN, settle_at_own_rates
 from bench.small_models.rows import (
     BASELINE,
     MINI,
@@ -104,7 +104,7 @@ def test_networks_can_be_skipped_at_little_cost(small: SmallModels, conclude: Co
     settle(conclude, small, row, variants_of(row), of_distance(small))
 
 
-@pytest.mark.cost(of=Variant, embedded=(8, 0, 900), gpu=(20, 1000, 4000))
+@pytest.mark.cost(of=Variant, how=AT_OWN, embedded=(8, 0, 900), gpu=(20, 700, 3000))
 @pytest.mark.parametrize("row", parameters(*COSTS_AT_OWN))
 def test_networks_can_be_skipped_at_rates_of_their_own(small: SmallModels, conclude: Conclude, row: Row) -> None:
     """Table 4.1, each model at the rates by which it learns best: at one for all, some learn worse than they can."""

@@ -203,3 +203,16 @@ def test_resume_derives_no_row_of_lower_effort(asked, there, monkeypatch):
     assert (derivable("KP4-it", record, asked) is not None) is there
     of = replace(known(effort=asked, resume=True)["embedded"], record=record)
     assert of.derived("KP4-it") is there
+
+
+def test_what_is_made_in_a_way_of_its_own_is_another_piece():
+    plain, otherwise = mark(of=int, embedded=7), mark(of=int, how="at own rates", embedded=30)
+    made = Made()
+    made.add(cost_of(Item(plain, row=row(1)), known()))
+    cost = cost_of(Item(otherwise, plain, row=row(1)), known())
+    assert made.owed(cost) == 31
+
+
+def test_a_marker_that_gives_a_contestant_nothing_leaves_it_to_the_next():
+    nothing = mark(of=int, times=lambda value: float(value > 1), embedded=30)
+    assert cost_of(Item(nothing, mark(of=int, embedded=7), row=row(1, 2)), known()).seconds == 38
