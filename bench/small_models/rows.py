@@ -165,9 +165,17 @@ def variants_of(row: Row) -> dict[str, Variant]:
     return {str(name): variant for name, variant in row.contestants if isinstance(variant, Variant)}  # type: ignore[misc]
 
 
-def settle_ahead(conclude: Conclude, small: SmallModels, row: Row, *, doubtful: str | None = None) -> None:
+def settle_ahead(
+    conclude: Conclude,
+    small: SmallModels,
+    row: Row,
+    *,
+    doubtful: str | None = None,
+    reasons: Callable[[], str] | None = None,
+) -> None:
     """Conclude a row on two means."""
-    settle(conclude, small, row, variants_of(row), of_difference, sizes=sizes_of(small, row), doubtful=doubtful)
+    variants, sizes = variants_of(row), sizes_of(small, row)
+    settle(conclude, small, row, variants, of_difference, sizes=sizes, doubtful=doubtful, reasons=reasons)
 
 
 def sizes_of(small: SmallModels, row: Row) -> tuple[int, ...]:
