@@ -21,6 +21,7 @@ from bench.small_models.variants import Variant
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Origin
 from bench.verdict.rows import Row
+from bench.verdict.seeds import difference
 
 Rates = tuple[float, float]
 """Factors on the protocol's rates of pre-training and of fine-tuning."""
@@ -127,6 +128,25 @@ class OwnBaseline(OwnRates):
 
 def _pretrained_at(variant: Variant, factor: float) -> Variant:
     return replace(variant, rate_factor=factor * variant.rate_factor)
+
+
+def no_more_than_rates_give(small: SmallModels, row: Row) -> str:
+    """Reason why a student's gain says nothing: better rates give its baseline as much; empty where it is more.
+
+    The paper's own scale has the paper's rates, and is not asked.
+
+    Args:
+        small: the protocol.
+        row: on a student and its baseline.
+    """
+    of, seeds = small.session.settings, small.settings.looks[-1]
+    if of.scale.startswith("paper"):
+        return ""
+    own = OwnBaseline(small, tried_at(of.effort))
+    gain = difference(*(own.accuracy(small.resolved(variant), seeds) for variant in variants_of(row).values()))
+    if gain.low > 0:
+        return ""
+    return f"it is {gain} points ahead of its baseline at rates of its own, needed > 0; tune both"
 
 
 def settle_at_own_rates(conclude: Conclude, small: SmallModels, row: Row, measure: Of) -> None:

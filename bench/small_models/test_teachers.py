@@ -10,11 +10,10 @@ from bench.fixtures import Conclude
 from bench.parameters import parameters
 from bench.small_models.lab import SmallModels
 from bench.small_models.printed import TABLE_4_6, Pair
-from bench.small_models.rates import AT_OWN, OwnBaseline, tried_at
+from bench.small_models.rates import AT_OWN, OwnBaseline, no_more_than_rates_give, tried_at
 from bench.small_models.rows import SAME, ahead, doubt, settle_ahead, settle_steadier, steadier, variants_of
 from bench.small_models.variants import Chosen, Distilled, Variant
 from bench.verdict.rows import Row
-from bench.verdict.seeds import difference
 
 PAPER_SCALE = "paper-t5"
 pytestmark = [
@@ -105,21 +104,6 @@ OVER_OWN = [
     )
     for student, teacher in PAIRS
 ]
-
-
-def no_more_than_rates_give(small: SmallModels, row: Row) -> str:
-    """Reason why a gain says nothing: better rates give the baseline as much; empty where it is more.
-
-    The paper's own scale has the paper's rates, and is not asked.
-    """
-    of, seeds = small.session.settings, small.settings.looks[-1]
-    if of.scale.startswith("paper"):
-        return ""
-    own = OwnBaseline(small, tried_at(of.effort))
-    gain = difference(*(own.accuracy(small.resolved(variant), seeds) for variant in variants_of(row).values()))
-    return (
-        "" if gain.low > 0 else f"it is {gain} points ahead of its baseline at rates of its own, needed > 0; tune both"
-    )
 
 
 @pytest.mark.cost(of=Variant, times=on_labels, how=AT_OWN, embedded=(8, 0, 900), gpu=(20, 700, 3000))

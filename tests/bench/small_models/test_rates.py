@@ -1,6 +1,7 @@
 """Rates of each kind of model by itself: which are chosen, and that the protocol's are what they were."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from bench.small_models.rates import (
     TRIED,
     OwnBaseline,
     OwnRates,
+    no_more_than_rates_give,
     settle_at_own_rates,
 )
 from bench.small_models.rows import BASELINE, ahead, networks, of_difference
@@ -98,3 +100,18 @@ def test_rows_at_own_rates_stand_on_variants_as_declared(small, monkeypatch):
     (own,) = (each for each in taken if isinstance(each, OwnRates))
     assert taken[own] == {"2W": chain, "baseline": BASELINE}, "settle puts the protocol's sizes in, once"
     assert taken["resolved"] == [small.resolved(chain), BASELINE]
+
+
+@pytest.mark.parametrize(("baseline", "said"), [(30.0, ""), (40.0, "needed > 0"), (48.0, "needed > 0")])
+def test_a_gain_must_be_more_than_better_rates_give_the_baseline(small, monkeypatch, baseline, said):
+    student = Variant("mini", distilled=Distilled("small", 0.5, 2.0))
+    noise = np.array([-0.1, 0.1])
+    monkeypatch.setattr(OwnBaseline, "accuracy", lambda _own, v, _seeds: (40.0 if v.distilled else baseline) + noise)
+    monkeypatch.setattr(
+        small, "session", SimpleNamespace(settings=SimpleNamespace(scale="embedded", effort="thorough"))
+    )
+    row = ahead("SL11a", "gain", ("student", student), ("baseline", BASELINE))
+    reason = no_more_than_rates_give(small, row)
+    assert said in reason and bool(reason) == bool(said)
+    monkeypatch.setattr(small.session.settings, "scale", "paper-t5")
+    assert not no_more_than_rates_give(small, row), "whose rates are the paper's"
