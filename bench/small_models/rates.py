@@ -16,7 +16,7 @@ from bench.fixtures import Conclude
 from bench.small_models.lab import SmallModels, joined
 from bench.small_models.rows import Of, doubt, settle, sizes_of, variants_of
 from bench.small_models.settings import UNSCORED
-from bench.small_models.tuned import Tuned
+from bench.small_models.trainer import Trainer
 from bench.small_models.variants import Variant
 from bench.verdict.documents import Array
 from bench.verdict.evidence import Origin
@@ -43,6 +43,17 @@ def tried_at(effort: str) -> tuple[Rates, ...]:
     return TRIED[:1] if effort == "quick" else TRIED
 
 
+class TunedAt(SmallModels):
+    """Small models that are fine-tuned at a multiple of the protocol's rate."""
+
+    def __init__(self, small: SmallModels, factor: float) -> None:
+        label = f"{small.label}, {factor:g} times the rate of fine-tuning"
+        super().__init__(small.session, small.settings, label, lambda: small.trainer.read)
+        tuning = replace(small.settings.tuning, learning_rate=factor * small.settings.tuning.learning_rate)
+        settings = replace(small.settings, tuning=tuning)
+        self.trainer = Trainer(small.session, settings, lambda: small.trainer.read, lambda: self.text_sha256)
+
+
 class OwnRates(SmallModels):
     """Small models each at the rates by which it does best on held-out examples, over seeds never scored."""
 
@@ -60,8 +71,7 @@ class OwnRates(SmallModels):
     def tuned_at(self, factor: float) -> SmallModels:
         """Instrument that fine-tunes at a multiple of the protocol's rate."""
         if factor not in self._tuned_at:
-            how, rate = f"{factor:g} times the rate of fine-tuning", self.settings.tuning.learning_rate
-            self._tuned_at[factor] = Tuned(self.small, how, learning_rate=factor * rate)
+            self._tuned_at[factor] = TunedAt(self.small, factor)
         return self._tuned_at[factor]
 
     def rates(self, variant: Variant) -> Rates:
