@@ -7,8 +7,8 @@ import importlib
 from typing import Any
 
 from bench.measure.fingerprint import code_sha256
-from bench.verdict.entries import EARLIER
-from bench.verdict.evidence import EFFORTS, Evidence, Result, Variant
+from bench.verdict.entries import EARLIER, no_less
+from bench.verdict.evidence import Evidence, Result, Variant
 
 
 def stale_rows(evidence: Evidence) -> dict[str, str]:
@@ -22,7 +22,7 @@ def derivable(name: str, record: Evidence, effort: str) -> Result | None:
     row = record.rows.get(name)
     if row is None or not row.variants or why_stale(row, record):
         return None
-    return row if EFFORTS.index(row.effort or "normal") >= EFFORTS.index(effort) else None
+    return row if no_less(row.effort, effort) else None
 
 
 def why_stale(row: Result, evidence: Evidence) -> str:

@@ -133,7 +133,12 @@ def outranks(new: Result, old: Result) -> bool:
         return True
     if not new.was_run:
         return False
-    return EFFORTS.index(new.effort or "normal") >= EFFORTS.index(old.effort or "normal")
+    return no_less(new.effort, old.effort)
+
+
+def no_less(effort: str, than: str) -> bool:
+    """True if an effort measures no less than another; a row without one counts as of normal."""
+    return EFFORTS.index(effort or "normal") >= EFFORTS.index(than or "normal")
 
 
 def within(record: Result, result: Result) -> bool:
