@@ -118,7 +118,7 @@ REVISIONS = (
         "0.14.0",
         old="all models at the protocol's rates",
         new="at these, and each at the best of eight pairs of rates on held-out examples: both vote",
-        why="T5's own network has 3 to 4 points more at rates of its own; what costs little at one rate may cost more "
+        why="T5's own network has 10 points more at rates of its own; what costs little at one rate may cost more "
         "between models that are each as good as they can be.",
         fresh="seeds from 180 on",
     ),
