@@ -55,8 +55,9 @@ def tokens(*shape):
 @pytest.fixture(scope="module")
 def smollm2():
     """The model of the GPU scale, without its values."""
+    shape = AutoConfig.from_pretrained(smollm2_folder())  # not on the meta device: it may read a package first
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(smollm2_folder()), dtype=torch.float32)
+        model = AutoModelForCausalLM.from_config(shape, dtype=torch.float32)
     model.set_attn_implementation(COUNTED)
     return model.eval()
 
