@@ -91,6 +91,11 @@ class Trainer:
             warmup=max(1, round(own.warmup * variant.warmup_factor)),
         )
 
+    def tuning(self, size: str) -> Training:
+        """Fine-tuning of a size."""
+        own = self.settings.tuning
+        return replace(own, learning_rate=own.learning_rate * self.settings.tuning_factors.get(size, 1.0))
+
     def pretrained(self, variant: Variant, seeds: range) -> tuple[list[nn.Module], Array]:
         """Models that span corruption gives, one a seed, and their training curves.
 
@@ -117,7 +122,7 @@ class Trainer:
         data, loss = self._lessons(variant.distilled)
 
         def train() -> Array:
-            how, name = self.settings.tuning, f"fine-tuning {variant.size}"
+            how, name = self.tuning(variant.size), f"fine-tuning {variant.size}"
             return trained(self.session, models, seeds, data, how, loss, name)
 
         if variant != Variant(variant.size) or seeds != range(FIRST, FIRST + 1):

@@ -42,7 +42,7 @@ def test_held_out_examples_are_learned_from_by_nobody(small):
 
 def test_more_seeds_keep_those_of_the_looks_before(small):
     chunks = small.settings.chunks(3)
-    assert chunks == [range(100, 102), range(102, 103)] and small.settings.chunks(2) == chunks[:1]
+    assert chunks == [TWO, range(FIRST + 2, FIRST + 3)] and small.settings.chunks(2) == chunks[:1]
     assert (small.accuracy(Variant("mini"), 3)[:2] == small.accuracy(Variant("mini"), 2)).all()
 
 
