@@ -65,7 +65,8 @@ def doubt_of_pretraining(small: SmallModels, variants: Sequence[Variant]) -> str
     """Reason why the task cannot show what is changed about pre-training: `doubt`, or it gains nothing by any.
 
     On held-out examples, two seeds of a mini 16 wide that was fine-tuned at a rate of 0.01, 42.1 % are right without
-    pre-training, 42.7 % with it and 39.4 % after ten times as much. The paper's own protocol is not asked: there it helps.
+    pre-training, 42.7 % with it and 39.4 % after ten times as much. The paper's own protocol is not asked: there it
+    helps.
     """
     if (doubtful := doubt(small, variants)) or small.session.settings.scale.startswith("paper"):
         return doubtful
