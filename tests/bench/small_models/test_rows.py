@@ -18,6 +18,8 @@ from bench.small_models.rows import (
 )
 from bench.small_models.settings import PROTOCOLS
 from bench.small_models.variants import Distilled, Variant
+from bench.verdict.looks import Looks
+from bench.verdict.seeds import difference
 
 SETTINGS = replace(PROTOCOLS["embedded", "thorough"], looks=(5, 10), spread_looks=(5, 10, 20))
 TAUGHT = Variant("mini", distilled=Distilled("small", 0.5, 2.0))
@@ -78,6 +80,13 @@ def test_a_task_that_tells_sizes_apart_qualifies():
 )
 def test_one_that_does_not_is_named(changes, variant, reason):
     assert reason in doubt(made_up(**changes), [variant])
+
+
+def test_sizes_that_more_seeds_tell_apart_qualify():
+    small = made_up(mini=(40.0, 4.0), tiny=(30.0, 4.0))
+    first = difference(*(small.accuracy(Variant(size), 5) for size in ("mini", "tiny")), level=Looks(SETTINGS.looks).confidence(1))
+    assert not first.low > 0, "or there would be nothing to look at again for"
+    assert doubt(small, [BASELINE]) == "" and small.most == 10
 
 
 @pytest.mark.parametrize(("untaught", "reason"), [(30.0, ""), (40.0, "needed > 0"), (45.0, "needed > 0")])
