@@ -84,7 +84,8 @@ def test_one_that_does_not_is_named(changes, variant, reason):
 
 def test_sizes_that_more_seeds_tell_apart_qualify():
     small = made_up(mini=(40.0, 4.0), tiny=(30.0, 4.0))
-    first = difference(*(small.accuracy(Variant(size), 5) for size in ("mini", "tiny")), level=Looks(SETTINGS.looks).confidence(1))
+    level = Looks(SETTINGS.looks).confidence(1)
+    first = difference(*(small.accuracy(Variant(size), 5) for size in ("mini", "tiny")), level=level)
     assert not first.low > 0, "or there would be nothing to look at again for"
     assert doubt(small, [BASELINE]) == "" and small.most == 10
 
