@@ -24,8 +24,8 @@ from models.data.tasks import Task, arithmetic, with_rationales
 
 PAPER_SCALE = "paper-t5"
 pytestmark = [
-    pytest.mark.cost(fixture="small", embedded=(10, 0, 300), gpu=(10, 200, 1600)),
-    pytest.mark.cost(of=Variant, embedded=(3, 0, 300), gpu=(10, 200, 1600)),
+    pytest.mark.cost(fixture="small", embedded=(10, 0, 500), gpu=(10, 200, 1600)),
+    pytest.mark.cost(of=Variant, embedded=(3, 0, 400), gpu=(10, 200, 1600)),
 ]
 """Twenty seeds of a model at most, pre-trained and tuned; every row needs tiny and mini."""
 PLAIN = Distilled("small", 0.1, 1.0)

@@ -17,7 +17,7 @@ from bench.verdict.rows import Row
 
 PAPER_SCALE = "paper-t5"
 pytestmark = [
-    pytest.mark.cost(fixture="small", embedded=(10, 0, 300), gpu=(10, 200, 1600)),
+    pytest.mark.cost(fixture="small", embedded=(10, 0, 500), gpu=(10, 200, 1600)),
     pytest.mark.cost(shared="teachers small and base, α and T", embedded=(20, 0, 900), gpu=(60, 2000, 8000)),
     pytest.mark.cost(of=Variant, embedded=(3, 0, 600), gpu=(15, 400, 3200)),
 ]

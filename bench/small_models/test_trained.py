@@ -43,8 +43,8 @@ def steps_trained(variant: Variant) -> float:
 
 
 pytestmark = [
-    pytest.mark.cost(fixture="small", embedded=(10, 0, 300), gpu=(10, 200, 1600)),
-    pytest.mark.cost(of=Variant, times=steps_trained, embedded=(3, 0, 300), gpu=(10, 200, 1600)),
+    pytest.mark.cost(fixture="small", embedded=(10, 0, 500), gpu=(10, 200, 1600)),
+    pytest.mark.cost(of=Variant, times=steps_trained, embedded=(3, 0, 400), gpu=(10, 200, 1600)),
 ]
 """Twenty seeds of a model at most, pre-trained and tuned; every row needs tiny and mini."""
 TWO_THIRDS = Region(2 / 3 - 0.05, 2 / 3 + 0.05)
