@@ -39,9 +39,8 @@ def test_the_cpu_goes_on_with_what_a_gpu_kept(tmp_path):
 
 def test_blocks_loaded_where_they_were_made_are_caught(tmp_path, monkeypatch):
     """With no place to load them to, a GPU is given layers on the CPU, and a machine without one cannot read."""
-    monkeypatch.setattr(
-        KeptBlocks, "load", lambda self, index, _device: torch.load(self._path(index), weights_only=False)
-    )
+    load = KeptBlocks.load
+    monkeypatch.setattr(KeptBlocks, "load", lambda self, index, _device: load(self, index, None))
     compressed_on("cpu", tmp_path / "cpu")
     with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
         on_cuda(tmp_path / "cpu")
