@@ -1,7 +1,7 @@
 """Small models each at rates of its own: a chain of matrices moves further with each step than one matrix does.
 
 On held-out examples of mini at a width of 16, two to five seeds, chains of three matrices do best where the fine-tuning
-is at half the rate at which T5's own network does, and chains that lost networks at up to twice that rate.
+is at half the rate at which T5's own network does, and what has no networks at up to twice that rate.
 """
 
 from __future__ import annotations

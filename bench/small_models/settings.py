@@ -30,7 +30,7 @@ class SmallModelsSettings:
     """Tokens that the encoder reads: of a corrupted window, and of a task's example at the most."""
     pretraining: Training
     tuning: Training
-    """Fine-tuning of students."""
+    """Fine-tuning; the rate is that of students."""
     looks: tuple[int, ...]
     """Seeds after each of which a row on means is looked at; it ends where it is decided."""
     spread_looks: tuple[int, ...]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import bench.small_models.trainer as of_trainer
 from bench.small_models.rows import networks
 from bench.small_models.settings import FIRST, PROTOCOLS, SIZES, UNSCORED
 from bench.small_models.sources import documents_and_task
@@ -96,6 +97,22 @@ def test_pretraining_may_be_longer_or_at_another_rate(small):
     assert small.trainer.pretrained(Variant("mini", pretraining_factor=2.0), TWO)[1].shape == (2, 6)
     how = small.trainer.schedule(Variant("mini", warmup_factor=0.5, rate_factor=3.0))
     assert (how.warmup, how.learning_rate) == (1, pytest.approx(3e-2))
+
+
+def test_teachers_may_be_fine_tuned_at_a_rate_of_their_own(made, monkeypatch):
+    taken, trained = {}, of_trainer.trained
+
+    def seen(session, models, seeds, data, how, loss, name):
+        taken[name] = how
+        return trained(session, models, seeds, data, how, loss, name)
+
+    monkeypatch.setattr(of_trainer, "trained", seen)
+    trainer = made(tuning_factors={"small": 0.5}).trainer
+    for size in ("mini", "small"):
+        trainer.tuned(Variant(size), TWO)
+    own = trainer.settings.tuning
+    assert taken["fine-tuning mini"] == own
+    assert taken["fine-tuning small"] == replace(own, learning_rate=own.learning_rate / 2)
 
 
 def test_variants_of_table_3_1_become_the_protocols(small):

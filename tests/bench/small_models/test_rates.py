@@ -54,7 +54,7 @@ def test_rates_at_which_further_seeds_fail_are_not_taken(small, monkeypatch):
     assert len({rates for rates, seeds in tried if seeds == MORE_SEEDS}) == BEST
 
 
-@pytest.mark.parametrize(("rates", "said"), [(TRIED[3], True), (TRIED[1], True), (TRIED[2], False)])
+@pytest.mark.parametrize(("rates", "said"), [(TRIED[3], True), (TRIED[5], True), (TRIED[2], False)])
 def test_what_is_behind_and_best_at_an_end_asks_for_more_rates(small, monkeypatch, rates, said):
     own = OwnRates(small)
     behind, ahead = Variant("mini"), Variant("tiny")
